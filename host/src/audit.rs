@@ -1,0 +1,102 @@
+//! The audit: one JSON line per decision, each with the SHA-256 of the one before it.
+//!
+//! Knows how records are written off the hot path, chained and verified. Knows nothing of how a decision is made.
+
+use std::sync::Arc;
+
+/// What was decided about one message. The writer adds `time`, `seq` and `prev`.
+#[derive(Debug, Clone, Default)]
+pub struct Record {
+    /// The chain's generation.
+    pub generation: u64,
+    /// Who sent the message.
+    pub caller: Arc<str>,
+    /// The server it was for.
+    pub server: Arc<str>,
+    /// The method; cut at 200 characters if nobody knows it.
+    pub method: String,
+    /// The item's kind and name, where the message reaches one.
+    pub item: Option<(crate::mcp::ItemKind, Arc<str>)>,
+    /// The item's digest, where it was observed.
+    pub digest: Option<crate::mcp::Digest>,
+    /// The arguments' raw JSON text: its SHA-256 is recorded, and the text itself if so configured.
+    pub arguments: Option<Box<str>>,
+    /// What came of it.
+    pub verdict: Outcome,
+    /// Every policy's code, in chain order: (policy, code).
+    pub codes: Vec<(Arc<str>, String)>,
+    /// The policy that decided, if one did.
+    pub decided_by: Option<Arc<str>>,
+    /// Microseconds each policy's hook took: (policy, µs).
+    pub micros: Vec<(Arc<str>, u32)>,
+}
+
+/// What came of a message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Outcome {
+    /// It went on.
+    #[default]
+    Allowed,
+    /// The item is withheld and is not named.
+    Filtered,
+    /// The item is withheld and may be named.
+    Locked,
+    /// A policy refused the call.
+    Denied,
+    /// The call ran; its result was refused.
+    Withheld,
+    /// A policy failed.
+    Error,
+    /// The message itself was not understood, or is not let through.
+    Refused,
+}
+
+/// Writes the audit of one process. Cheap to clone; recording never waits for the disk.
+#[derive(Clone)]
+pub struct Audit {}
+
+/// The audit cannot be written or read.
+#[derive(Debug, thiserror::Error)]
+#[error("the audit {path}: {detail}")]
+pub struct AuditError {
+    /// The file or folder.
+    pub path: String,
+    /// What is wrong, and the mend.
+    pub detail: String,
+}
+
+impl Audit {
+    /// Opens a new file in `dir` for this process; heads are bound into `ledger`.
+    pub fn open(
+        _dir: &std::path::Path,
+        _ledger: Arc<dyn crate::ledger::Ledger>,
+        _with_arguments: bool,
+    ) -> Result<Self, AuditError> {
+        todo!()
+    }
+
+    /// An audit that keeps nothing.
+    pub fn off() -> Self {
+        todo!()
+    }
+
+    /// Takes a record; it is written soon, in batches.
+    pub fn record(&self, _record: Record) {
+        todo!()
+    }
+
+    /// Why records cannot be written, if they cannot.
+    pub fn problem(&self) -> Option<Arc<str>> {
+        todo!()
+    }
+
+    /// The file of this process, if there is one.
+    pub fn path(&self) -> Option<&std::path::Path> {
+        todo!()
+    }
+
+    /// Writes what is left, binds the last head.
+    pub async fn close(&self) {
+        todo!()
+    }
+}

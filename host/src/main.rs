@@ -1,0 +1,3 @@
+//! The `witgate` binary: hands its arguments to the command line.
+
+fn main() {}
