@@ -1,10 +1,16 @@
 //! What the operator wrote, checked.
 //!
-//! `raw` mirrors the file; `check` turns it into the types here, once; nothing else sees raw values. Knows files,
-//! lines and keys. Knows nothing of what the settings lead to.
+//! `reader` walks the file's tables and remembers which keys were asked for; `check` turns them into the types here,
+//! once; nothing else sees raw values. Knows files, lines and keys. Knows nothing of what the settings lead to.
+
+mod check;
+mod json;
+pub mod names;
+mod place;
+mod reader;
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ledger::Standing;
@@ -104,7 +110,7 @@ pub struct PolicyDir {
 }
 
 /// One `[server.NAME]`.
-#[derive(Debug, Clone, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct ServerConfig {
     /// The command and its arguments; empty if the entry names none.
     pub command: Vec<String>,
@@ -159,13 +165,100 @@ pub struct AuditConfig {
 }
 
 /// Why a configuration cannot be used: names the file, the line, the key and the mend.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct ConfigError(pub String);
 
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            max_message: 32 << 20,
+            max_depth: 128,
+            max_items: 10_000,
+            max_pages: 1_000,
+            max_catalogue_bytes: 64 << 20,
+            list_timeout: Duration::from_secs(30),
+            stale_catalogue: Duration::from_secs(60),
+            hook_time: Duration::from_millis(500),
+            record_time: Duration::from_secs(5),
+            policy_memory: 64 << 20,
+            policy_output: 32 << 20,
+        }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            command: Vec::new(),
+            env: BTreeMap::new(),
+            standing: None,
+            auto_approve_tool_changes: false,
+            enabled: true,
+            methods: Vec::new(),
+            lists: Lists::default(),
+        }
+    }
+}
+
+impl Default for AuditConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: None,
+            required: true,
+            arguments: false,
+        }
+    }
+}
+
+impl Lists {
+    /// Whether they say nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
 impl Config {
+    /// All defaults, as if an empty file stood in `dir`.
+    pub fn in_dir(dir: &Path) -> Self {
+        Self {
+            file: None,
+            dir: dir.to_owned(),
+            state: None,
+            limits: Limits::default(),
+            policies: None,
+            policy_dir: PolicyDir {
+                path: dir.join("policies.d"),
+                watch: true,
+                grants: BTreeMap::new(),
+            },
+            servers: BTreeMap::new(),
+            audit: AuditConfig::default(),
+            notice: true,
+        }
+    }
+
+    /// Where the configuration is looked for: `file` if one is named, else the platform's. Absolute. An error if the
+    /// platform tells no such folder.
+    pub fn location(file: Option<&Path>) -> Result<PathBuf, ConfigError> {
+        place::location(file)
+    }
+
     /// Reads `file`, or, if none is named, the platform's configuration file where there is one, else all defaults.
-    pub fn load(_file: Option<&std::path::Path>) -> Result<Self, ConfigError> {
-        todo!()
+    ///
+    /// An error if a named file is missing, if the file belongs to another user or others may write it, and for every
+    /// key, value or version that is not understood.
+    pub fn load(file: Option<&Path>) -> Result<Self, ConfigError> {
+        let path = Self::location(file)?;
+        match place::read(&path)? {
+            Some(text) => check::check(&path, &text),
+            None if file.is_some() => Err(ConfigError(format!(
+                "{}: the configuration file is missing; name another with --config, or make it with the line \
+                 `version = 1`",
+                path.display()
+            ))),
+            None => Ok(Self::in_dir(path.parent().unwrap_or(Path::new("/")))),
+        }
     }
 }
