@@ -4,6 +4,11 @@
 //! Knows how such records are kept, shared between processes and guarded against loss. Knows nothing of what a policy
 //! means by its keys, nor of messages.
 
+mod apply;
+mod digests;
+mod memory;
+pub mod observers;
+
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +17,11 @@ use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
 use crate::mcp::{Digest, Item, ItemKind};
+
+pub use apply::{
+    LATEST_SIGHTED, MAX_KEY, MAX_KEYS, MAX_SIGHTED, MAX_SIGHTED_BYTES, MAX_VALUE, PRUNE_AFTER,
+    PRUNE_AFTER_BYTES, PRUNE_GRACE_MS,
+};
 
 /// Keys of a policy that begin so record what was seen: they do not move the revision, and judging hooks do not see
 /// them.
@@ -174,7 +184,9 @@ pub enum Op {
         /// The value; none deletes.
         value: Option<String>,
     },
-    /// Pins a definition. Does not move the revision.
+    /// Pins a definition. Does not move the revision. A definition stays while something refers to it: an item that
+    /// was sighted, an observer's reading, a policy's value that holds its digest. So define in the commit that refers
+    /// to it, even if it was defined before, or within a minute ([`PRUNE_GRACE_MS`]) before.
     Define(Definition),
     /// An operator's word on a server's standing. Moves the revision.
     Standing {
@@ -375,7 +387,81 @@ pub async fn open(
     todo!()
 }
 
-/// A ledger in memory, beginning with a copy of `snapshot` if one is given.
-pub fn in_memory(_snapshot: Option<&Snapshot>) -> Arc<dyn Ledger> {
-    todo!()
+/// A ledger in memory, beginning with a copy of `snapshot` if one is given. Definitions and what items showed are not
+/// part of a snapshot: see [`in_memory_over`].
+pub fn in_memory(snapshot: Option<&Snapshot>) -> Arc<dyn Ledger> {
+    let beginning = snapshot.map_or_else(|| Snapshot::empty("in-memory".into()), Clone::clone);
+    Arc::new(memory::Memory::new(beginning, apply::World::now, None))
 }
+
+/// A ledger in memory, beginning with what `beneath` holds now; definitions and sighted digests that it does not have
+/// itself are looked up there. Nothing is ever written to `beneath`.
+pub fn in_memory_over(beneath: Arc<dyn Ledger>) -> Arc<dyn Ledger> {
+    let beginning = Snapshot::clone(&beneath.snapshot());
+    Arc::new(memory::Memory::new(
+        beginning,
+        apply::World::now,
+        Some(beneath),
+    ))
+}
+
+/// Milliseconds since the Unix epoch, now.
+pub fn now_ms() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0, |since| {
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+    })
+}
+
+impl Snapshot {
+    /// A ledger at its beginning.
+    pub fn empty(ledger_id: Arc<str>) -> Self {
+        Self {
+            ledger_id,
+            revision: 0,
+            version: 0,
+            facts: Arc::default(),
+            sightings: Arc::default(),
+            servers: Arc::default(),
+            observers: Arc::default(),
+            notes: Arc::default(),
+        }
+    }
+
+    /// A policy's value, fact or sighting.
+    pub fn value(&self, namespace: &Namespace, key: &str) -> Option<&str> {
+        let section = if key.starts_with(SIGHTING_PREFIX) {
+            &self.sightings
+        } else {
+            &self.facts
+        };
+        section.get(namespace)?.get(key).map(String::as_str)
+    }
+
+    /// A server's observers, in the order in which they began.
+    pub fn observers_of<'a>(&'a self, server: &'a str) -> impl Iterator<Item = &'a Observer> {
+        let all = self.observers.iter();
+        all.filter(move |observer| observer.server == server)
+    }
+}
+
+impl Commit {
+    /// Changes that depend on nothing read.
+    pub fn unconditional(ops: Vec<Op>) -> Self {
+        Self {
+            based_on: None,
+            ops,
+        }
+    }
+
+    /// Changes derived from `snapshot`.
+    pub fn based_on(snapshot: &Snapshot, ops: Vec<Op>) -> Self {
+        Self {
+            based_on: Some(snapshot.version),
+            ops,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
