@@ -3,10 +3,24 @@
 //! Knows how to load, limit and call one component. Knows nothing of chains, of messages, or of what a verdict leads
 //! to.
 
+mod answer;
+mod cache;
 pub mod contract;
+mod engine;
+mod failure;
+mod guest;
+mod hooks;
+mod load;
+mod pool;
+mod shape;
+#[cfg(test)]
+mod tests;
+mod text;
+mod ticker;
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -15,10 +29,8 @@ use futures_util::future::BoxFuture;
 use crate::config::Mode;
 use crate::ledger::{Namespace, PolicyOrigin, Snapshot};
 use crate::mcp::Digest;
-use contract::{
-    Call, Catalogue, Change, Context, Decided, Decision, Denial, Entry, Item, Locked, Refusal,
-    Ruling, Server, Verdict, Withheld,
-};
+
+pub use engine::Engine;
 
 /// What bounds every instance of every policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,10 +74,6 @@ pub struct Source {
     /// Imports beyond the usual that the operator lets it have.
     pub grants: Vec<String>,
 }
-
-/// Compiles, caches and limits components. Cheap to clone.
-#[derive(Clone)]
-pub struct Engine {}
 
 /// The engine cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -167,130 +175,109 @@ pub struct Stats {
     pub instances: u64,
 }
 
+/// [`Stats`] as they are counted.
+#[derive(Debug, Default)]
+struct Counters {
+    calls: AtomicU64,
+    traps: AtomicU64,
+    timeouts: AtomicU64,
+    out_of_memory: AtomicU64,
+    bad_output: AtomicU64,
+    host: AtomicU64,
+    instances: AtomicU64,
+}
+
 /// A loaded policy. Every call runs on an instance of its own; some are kept ready.
-pub struct Policy {}
-
-impl Engine {
-    /// Sets the engine up; falls back to on-demand allocation where the system grants no pool.
-    pub fn new(_options: EngineOptions) -> Result<Self, EngineError> {
-        todo!()
-    }
-
-    /// Loads components, compiled in parallel: compiles or takes them from the cache, checks exports and imports,
-    /// instantiates each once and configures it. One answer each, in their order.
-    pub async fn load(&self, _sources: Vec<Source>) -> Vec<Result<Arc<Policy>, LoadError>> {
-        todo!()
-    }
+pub struct Policy {
+    name: Arc<str>,
+    namespace: Namespace,
+    source: Source,
+    sha256: String,
+    shape: shape::Shape,
+    pool: pool::Pool,
+    counters: Counters,
 }
 
 impl Policy {
     /// Its name.
     pub fn name(&self) -> &Arc<str> {
-        todo!()
+        &self.name
     }
 
     /// Its part of the store.
     pub fn namespace(&self) -> &Namespace {
-        todo!()
+        &self.namespace
     }
 
     /// What it was loaded from.
     pub fn source(&self) -> &Source {
-        todo!()
+        &self.source
     }
 
     /// SHA-256 of the component, hexadecimal.
     pub fn sha256(&self) -> &str {
-        todo!()
+        &self.sha256
     }
 
     /// The version of `witgate:policy` it was built against.
     pub fn contract_version(&self) -> &str {
-        todo!()
+        &self.shape.version
     }
 
     /// What it exports.
     pub fn hooks(&self) -> Hooks {
-        todo!()
+        self.shape.hooks
     }
 
     /// What it has done so far.
     pub fn stats(&self) -> Stats {
-        todo!()
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        Stats {
+            calls: read(&self.counters.calls),
+            traps: read(&self.counters.traps),
+            timeouts: read(&self.counters.timeouts),
+            out_of_memory: read(&self.counters.out_of_memory),
+            bad_output: read(&self.counters.bad_output),
+            host: read(&self.counters.host),
+            instances: read(&self.counters.instances),
+        }
     }
 
-    /// Instantiates and configures until as many instances are ready as there should be. Called after a reply was
-    /// written.
+    /// Instantiates and configures until as many instances are ready as there should be, and clears used ones away.
+    /// Called after a reply was written.
     pub async fn refill(&self) {
-        todo!()
+        self.pool.refill().await;
+    }
+}
+
+impl Counters {
+    fn call(&self) {
+        self.calls.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `inventory.observe`. Sees sightings.
-    pub async fn observe(
-        &self,
-        _view: &View,
-        _server: &Server,
-        _catalogue: &Catalogue,
-    ) -> Result<Evaluated<Vec<Change>>, Failure> {
-        todo!()
+    fn instance(&self) {
+        self.instances.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// `list-filter.filter`: as many answers as items.
-    pub async fn filter(
-        &self,
-        _view: &View,
-        _context: &Context,
-        _items: &[Item],
-    ) -> Result<Evaluated<Vec<Option<Denial>>>, Failure> {
-        todo!()
+    fn failure(&self, kind: FailureKind) {
+        let counter = match kind {
+            FailureKind::Trap => &self.traps,
+            FailureKind::Timeout => &self.timeouts,
+            FailureKind::OutOfMemory => &self.out_of_memory,
+            FailureKind::BadOutput => &self.bad_output,
+            FailureKind::Host => &self.host,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
     }
+}
 
-    /// `call-gate.check`. An `other` verdict is a failure.
-    pub async fn check(
-        &self,
-        _view: &View,
-        _context: &Context,
-        _call: &Call,
-    ) -> Result<Evaluated<Verdict>, Failure> {
-        todo!()
-    }
-
-    /// `result-gate.inspect`. An `other` ruling is a failure, and so is a replacement that is not JSON.
-    pub async fn inspect(
-        &self,
-        _view: &View,
-        _context: &Context,
-        _call: &Call,
-        _outcome: &str,
-    ) -> Result<Evaluated<Ruling>, Failure> {
-        todo!()
-    }
-
-    /// `discovery-surface.surface`: as many answers as items.
-    pub async fn surface(
-        &self,
-        _view: &View,
-        _context: &Context,
-        _withheld: &[Withheld],
-    ) -> Result<Evaluated<Vec<Option<Locked>>>, Failure> {
-        todo!()
-    }
-
-    /// `review.entries`. Sees sightings.
-    pub async fn entries(
-        &self,
-        _view: &View,
-        _server: Option<&str>,
-    ) -> Result<Evaluated<Vec<Entry>>, Failure> {
-        todo!()
-    }
-
-    /// `review.decide`. Sees sightings.
-    pub async fn decide(
-        &self,
-        _view: &View,
-        _decision: &Decision,
-    ) -> Result<Evaluated<Result<Decided, Refusal>>, Failure> {
-        todo!()
+impl std::fmt::Debug for Policy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Policy")
+            .field("name", &self.name)
+            .field("file", &self.source.file)
+            .field("sha256", &self.sha256)
+            .field("shape", &self.shape)
+            .finish_non_exhaustive()
     }
 }

@@ -8,11 +8,17 @@ mod bindings {
     wasmtime::component::bindgen!({
         path: "../wit",
         world: "all",
-        imports: { default: trappable },
+        imports: {
+            "witgate:policy/catalog.definition": async | trappable,
+            default: trappable,
+        },
         exports: { default: async },
         additional_derives: [PartialEq],
     });
 }
+
+pub(super) use bindings::exports::witgate::policy as exports;
+pub(super) use bindings::witgate::policy as imports;
 
 pub use bindings::exports::witgate::policy::call_gate::{Hold, Verdict};
 pub use bindings::exports::witgate::policy::discovery_surface::{Locked, Withheld};

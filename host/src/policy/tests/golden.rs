@@ -1,0 +1,262 @@
+//! Every hook with a policy that behaves, as built for the released version of the contract.
+
+use super::super::contract::{
+    Action, Catalogue, Decision, Denial, Refusal, Ruling, Verdict, Withheld,
+};
+use super::*;
+
+const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/v0_1_0_rust.wasm");
+
+async fn golden() -> Arc<Policy> {
+    load(&engine(limits()), source("guest", GOLDEN))
+        .await
+        .unwrap()
+}
+
+async fn checked(policy: &Policy, view: &View, name: &str) -> Result<Evaluated<Verdict>, Failure> {
+    policy.check(view, &context(), &call(name)).await
+}
+
+/// The reason of a denial whose code is `echo`.
+async fn echo(policy: &Policy, view: &View, name: &str) -> String {
+    match checked(policy, view, name).await.unwrap().value {
+        Verdict::Deny(Denial { code, reason, .. }) if code == "echo" => reason,
+        other => panic!("{name}: {other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn all_hooks_are_found() {
+    let policy = golden().await;
+    let all = Hooks {
+        settings: true,
+        inventory: true,
+        list_filter: true,
+        call_gate: true,
+        result_gate: true,
+        discovery_surface: true,
+        review: true,
+    };
+    assert_eq!(policy.hooks(), all);
+    assert_eq!(policy.contract_version(), "0.1.0");
+}
+
+#[tokio::test]
+async fn settings_reach_the_policy() {
+    let engine = engine(limits());
+    let mut given = source("guest", GOLDEN);
+    given.settings = Some("{\"suffix\":\"!\"}".into());
+    let policy = load(&engine, given.clone()).await.unwrap();
+    // Every instance is configured, not only the first.
+    for _ in 0..3 {
+        let Verdict::Deny(denial) = checked(&policy, &view(), "deny").await.unwrap().value else {
+            panic!("not denied");
+        };
+        assert_eq!(denial.reason, "Told to deny!");
+    }
+    given.settings = Some("{\"refuse\":\"no\\u0007\"}".into());
+    let error = load(&engine, given).await.unwrap_err();
+    assert!(error.detail.contains("no\\u{7}"), "{error}");
+}
+
+#[tokio::test]
+async fn verdicts_come_through() {
+    let policy = golden().await;
+    let allowed = checked(&policy, &view(), "read").await.unwrap();
+    assert_eq!((allowed.value, allowed.pure), (Verdict::Allow, true));
+    let Verdict::Hold(hold) = checked(&policy, &view(), "hold").await.unwrap().value else {
+        panic!("not held");
+    };
+    assert_eq!(hold.code, "ask");
+    assert_eq!(
+        echo(&policy, &view(), "caller").await,
+        "local [\"operator\"]"
+    );
+    assert_eq!(
+        echo(&policy, &view(), "arguments").await,
+        "Some(\"{\\\"a\\\":1}\")"
+    );
+}
+
+#[tokio::test]
+async fn misbehaviour_is_told_apart_in_real_code_too() {
+    let engine = engine(PolicyLimits {
+        hook_time: Duration::from_millis(300),
+        output: 100_000,
+        ..limits()
+    });
+    let policy = load(&engine, source("guest", GOLDEN)).await.unwrap();
+    for (name, kind) in [
+        ("spin", FailureKind::Timeout),
+        ("grow", FailureKind::OutOfMemory),
+        ("trap", FailureKind::Trap),
+        ("recurse", FailureKind::Trap),
+        ("huge", FailureKind::BadOutput),
+        ("other", FailureKind::BadOutput),
+    ] {
+        let failure = checked(&policy, &view(), name).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure}");
+    }
+    assert!(checked(&policy, &view(), "read").await.is_ok());
+}
+
+/// Verdicts are cached by revision, and sightings do not move it: judging hooks must not see them.
+#[tokio::test]
+async fn judging_hooks_see_facts_only() {
+    let policy = golden().await;
+    let mut view = view_of(
+        &[("a/1", "one"), ("a/2", "two"), ("b", "three")],
+        &[("sighting/x", "seen")],
+    );
+    assert_eq!(echo(&policy, &view, "get:b").await, "Some(\"three\")");
+    assert_eq!(echo(&policy, &view, "get:c").await, "None");
+    assert_eq!(echo(&policy, &view, "get:sighting/x").await, "None");
+    assert_eq!(
+        echo(&policy, &view, "scan:a/").await,
+        "[(\"a/1\", \"one\"), (\"a/2\", \"two\")]"
+    );
+    assert_eq!(echo(&policy, &view, "scan:sighting/").await, "[]");
+    let all = echo(&policy, &view, "scan:").await;
+    assert!(all.contains("three") && !all.contains("seen"), "{all}");
+
+    // Another policy's keys do not exist.
+    let other = Namespace::new(PolicyOrigin::Configuration, "guest");
+    let facts = view.snapshot.facts.values().next().unwrap().clone();
+    let snapshot = Snapshot {
+        facts: Arc::new(HashMap::from([(other, facts)])),
+        ..(*view.snapshot).clone()
+    };
+    view.snapshot = Arc::new(snapshot);
+    assert_eq!(echo(&policy, &view, "scan:").await, "[]");
+}
+
+#[tokio::test]
+async fn clock_and_definitions_answer() {
+    let policy = golden().await;
+    let seven = Digest::from_bytes([7; 32]);
+    let eight = Digest::from_bytes([8; 32]);
+    assert_eq!(
+        echo(&policy, &view(), &format!("definition:{seven}")).await,
+        "Some(\"{\\\"name\\\":\\\"seven\\\"}\")"
+    );
+    assert_eq!(
+        echo(&policy, &view(), &format!("definition:{eight}")).await,
+        "None"
+    );
+    assert_eq!(echo(&policy, &view(), "definition:2:00").await, "None");
+    assert_eq!(echo(&policy, &view(), "clock").await, "1700000000123");
+    assert!(!checked(&policy, &view(), "clock").await.unwrap().pure);
+}
+
+#[tokio::test]
+async fn lists_are_filtered_and_surfaced_in_order() {
+    let policy = golden().await;
+    let items = ["read", "hide_me", "write", "hide_wholly"].map(item);
+    let kept = policy.filter(&view(), &context(), &items).await.unwrap();
+    let withheld: Vec<_> = kept.value.iter().map(Option::is_some).collect();
+    assert_eq!(withheld, [false, true, false, true]);
+
+    let withheld: Vec<_> = items
+        .iter()
+        .zip(kept.value)
+        .filter_map(|(item, denial)| {
+            Some(Withheld {
+                item: item.clone(),
+                denial: denial?,
+                labels: Vec::new(),
+            })
+        })
+        .collect();
+    let surfaced = policy
+        .surface(&view(), &context(), &withheld)
+        .await
+        .unwrap();
+    let status: Vec<_> = surfaced
+        .value
+        .iter()
+        .map(|locked| locked.as_ref().map(|locked| locked.status.as_str()))
+        .collect();
+    assert_eq!(status, [Some("pending_approval"), None]);
+}
+
+#[tokio::test]
+async fn results_are_passed_replaced_or_denied() {
+    let policy = golden().await;
+    let inspect = async |outcome: &str| {
+        let answer = policy
+            .inspect(&view(), &context(), &call("read"), outcome)
+            .await;
+        answer.map(|answer| answer.value)
+    };
+    assert_eq!(inspect("{}").await.unwrap(), Ruling::Pass);
+    assert_eq!(
+        inspect("{\"a\":\"[replace]\"}").await.unwrap(),
+        Ruling::Replace("{\"a\":\"[replaced]\"}".into())
+    );
+    assert!(matches!(
+        inspect("{\"a\":\"[deny]\"}").await.unwrap(),
+        Ruling::Deny(_)
+    ));
+    for outcome in ["[garbage]", "[other]"] {
+        let failure = inspect(outcome).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::BadOutput, "{failure}");
+    }
+}
+
+/// A reading, the entry it makes, and the decision about it: recording hooks see what was sighted.
+#[tokio::test]
+async fn readings_are_recorded_and_decided() {
+    let policy = golden().await;
+    let digest = Digest::from_bytes([7; 32]).to_string();
+    let catalogue = Catalogue {
+        digest: digest.clone(),
+        complete: vec![ItemKind::Tool],
+        items: vec![item("read")],
+        labels: Vec::new(),
+    };
+    let before = view_of(&[("count/files", "4")], &[]);
+    let changes = policy
+        .observe(&before, &server(), &catalogue)
+        .await
+        .unwrap()
+        .value;
+    let changes: Vec<_> = changes
+        .iter()
+        .map(|change| (change.key.as_str(), change.value.as_deref()))
+        .collect();
+    assert_eq!(
+        changes,
+        [
+            ("count/files", Some("5")),
+            ("sighting/files", Some(digest.as_str()))
+        ]
+    );
+
+    let after = view_of(
+        &[("count/files", "5"), ("zebra", "")],
+        &[("sighting/files", &digest)],
+    );
+    let entries = policy.entries(&after, Some("files")).await.unwrap().value;
+    assert_eq!(entries.len(), 1);
+    assert!(entries[0].waiting && entries[0].present);
+    assert_eq!(entries[0].current_digests, std::slice::from_ref(&digest));
+    let none = policy.entries(&after, Some("other")).await.unwrap().value;
+    assert!(none.is_empty());
+
+    let decision = Decision {
+        entry: "files".into(),
+        expected_digest: digest.clone(),
+        action: Action::Approve,
+        actor: "ann".into(),
+        proof: None,
+        now_ms: 9,
+        labels: Vec::new(),
+    };
+    let decided = policy.decide(&after, &decision).await.unwrap().value;
+    let decided = decided.unwrap();
+    assert_eq!(decided.changes[0].value.as_deref(), Some(digest.as_str()));
+    assert_eq!(decided.entry.unwrap().status, "approved");
+
+    let moved = policy.decide(&before, &decision).await.unwrap().value;
+    assert_eq!(moved.unwrap_err(), Refusal::MovedOn);
+}
