@@ -1,7 +1,16 @@
 //! What messages mean: methods, item kinds, catalogues, digests.
 //!
-//! Knows MCP's words and shapes. Knows nothing of policies, ledgers or transports.
+//! Knows MCP's words and shapes, of the revisions 2024-11-05 to 2025-11-25. Knows nothing of policies, ledgers or
+//! transports.
 
+pub mod call;
+pub mod digest;
+pub mod escape;
+pub mod initialize;
 pub mod item;
+pub mod list;
+pub mod method;
+pub mod refusal;
+pub mod uri;
 
 pub use item::{Digest, DigestError, Item, ItemKey, ItemKind};

@@ -16,7 +16,8 @@ pub use id::{Id, MAX_ID_BYTES, OwnedId};
 
 use super::WireLimits;
 use super::scan::{
-    Member, Plan, ScanError, Scanner, Strictness, meaning, unescape, utf8, validate, write_string,
+    Member, Plan, ScanError, Scanner, Strictness, meaning, string_text, unescape, utf8, validate,
+    write_string,
 };
 
 /// JSON-RPC: the line is no JSON.
@@ -324,14 +325,14 @@ impl<'a> Found<'a> {
             None => self.fault(INVALID_REQUEST, || {
                 "no `jsonrpc`: it must be \"2.0\"".into()
             }),
-            Some(version) if plain_string(version).as_deref() != Some("2.0") => {
+            Some(version) if string_text(version).as_deref() != Some("2.0") => {
                 self.fault(INVALID_REQUEST, || "`jsonrpc` is not \"2.0\"".into());
             }
             Some(version) => self.escapes |= version != "\"2.0\"",
         }
         let method = method.and_then(|raw| {
             self.escapes |= raw.contains('\\');
-            let text = plain_string(raw).filter(|_| !self.twice[2]);
+            let text = string_text(raw).filter(|_| !self.twice[2]);
             if text.is_none() {
                 self.fault(INVALID_REQUEST, || "`method` is not a string".into());
             }
@@ -397,15 +398,6 @@ impl<'a> Found<'a> {
             }
         }
     }
-}
-
-/// What the raw value says, if it is a string without halves of surrogate pairs.
-fn plain_string(raw: &str) -> Option<Cow<'_, str>> {
-    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
-    if inner.contains('\\') {
-        validate(raw.as_bytes(), 1, Strictness::Unique).ok()?;
-    }
-    Some(unescape(inner))
 }
 
 /// Whether two members, as written, have the same key.

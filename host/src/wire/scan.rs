@@ -10,7 +10,9 @@
 mod scanner;
 mod string;
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
 pub(crate) use scanner::{Plan, Scanner};
 pub use string::unescape;
@@ -168,6 +170,15 @@ pub fn members(object: &str) -> Result<Vec<Member<'_>>, ScanError> {
 /// # Errors
 /// If the text is not an array; where it is one it is expected to be valid already.
 pub fn elements(array: &str) -> Result<Vec<&str>, ScanError> {
+    let ranges = element_ranges(array)?;
+    Ok(ranges.into_iter().map(|range| &array[range]).collect())
+}
+
+/// Where the elements of the array `array` are in it, in order.
+///
+/// # Errors
+/// As [`elements`].
+pub fn element_ranges(array: &str) -> Result<Vec<Range<usize>>, ScanError> {
     let mut scanner = Scanner::new(array, usize::MAX);
     let mut found = Vec::new();
     scanner.space();
@@ -176,11 +187,20 @@ pub fn elements(array: &str) -> Result<Vec<&str>, ScanError> {
     while more {
         let start = scanner.position();
         scanner.value(Plan::Any)?;
-        found.push(&array[start..scanner.position()]);
+        found.push(start..scanner.position());
         more = scanner.goes_on(b']')?;
     }
     scanner.finish()?;
     Ok(found)
+}
+
+/// What the raw value `raw` says if it is a string, none if it is something else or holds half of a surrogate pair.
+pub fn string_text(raw: &str) -> Option<Cow<'_, str>> {
+    let inner = raw.strip_prefix('"')?.strip_suffix('"')?;
+    if inner.contains('\\') {
+        validate(raw.as_bytes(), 1, Strictness::Unique).ok()?;
+    }
+    Some(unescape(inner))
 }
 
 /// `text` as UTF-8.
