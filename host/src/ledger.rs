@@ -6,8 +6,11 @@
 
 mod apply;
 mod digests;
+mod marker;
 mod memory;
 pub mod observers;
+pub(crate) mod private;
+mod sqlite;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -330,6 +333,16 @@ pub enum LedgerError {
         /// What it said.
         detail: String,
     },
+    /// The file that remembers which ledger was in use cannot be read or written.
+    #[error(
+        "{marker}, which remembers the ledger in use, cannot be used: {detail}. Restore it from a backup; if the ledger is the right one, delete it"
+    )]
+    Marker {
+        /// The file beside the configuration.
+        marker: String,
+        /// What is wrong.
+        detail: String,
+    },
     /// A change that cannot be made, such as a rename to a name that is taken.
     #[error("{0}")]
     Refused(String),
@@ -380,11 +393,11 @@ pub enum OpenMode {
 /// Opens the ledger at `url` (`sqlite:PATH` or a bare path). `marker` is the file beside the configuration that
 /// remembers which ledger was in use. None if there is no ledger, and never was, and the mode makes none.
 pub async fn open(
-    _url: &str,
-    _marker: &std::path::Path,
-    _mode: OpenMode,
+    url: &str,
+    marker: &std::path::Path,
+    mode: OpenMode,
 ) -> Result<Option<Arc<dyn Ledger>>, LedgerError> {
-    todo!()
+    sqlite::open(url, marker, mode).await
 }
 
 /// A ledger in memory, beginning with a copy of `snapshot` if one is given. Definitions and what items showed are not

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod suite;
+pub(super) mod suite;
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::*;
 use crate::mcp::ItemKey;
 
 /// Makes ledgers to be tested.
-trait Opener {
+pub(super) trait Opener {
     fn open(&self) -> Arc<dyn Ledger>;
 }
 
@@ -22,17 +22,17 @@ impl Opener for InMemory {
     }
 }
 
-fn digest(n: u64) -> Digest {
+pub(super) fn digest(n: u64) -> Digest {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&n.to_be_bytes());
     Digest::from_bytes(bytes)
 }
 
-fn policy() -> Namespace {
+pub(super) fn policy() -> Namespace {
     Namespace::new(PolicyOrigin::Builtin, "trust-baseline")
 }
 
-fn keep(key: &str, value: Option<&str>) -> Op {
+pub(super) fn keep(key: &str, value: Option<&str>) -> Op {
     Op::Keep {
         namespace: policy(),
         key: key.to_owned(),
@@ -40,14 +40,14 @@ fn keep(key: &str, value: Option<&str>) -> Op {
     }
 }
 
-fn note(key: &str, value: Option<&str>) -> Op {
+pub(super) fn note(key: &str, value: Option<&str>) -> Op {
     Op::Note {
         key: key.to_owned(),
         value: value.map(str::to_owned),
     }
 }
 
-fn define(n: u64, text: &str) -> Op {
+pub(super) fn define(n: u64, text: &str) -> Op {
     Op::Define(Definition {
         digest: digest(n),
         kind: ItemKind::Tool,
@@ -55,7 +55,7 @@ fn define(n: u64, text: &str) -> Op {
     })
 }
 
-fn tool(name: &str, n: u64) -> Item {
+pub(super) fn tool(name: &str, n: u64) -> Item {
     Item {
         key: ItemKey {
             kind: ItemKind::Tool,
@@ -66,7 +66,7 @@ fn tool(name: &str, n: u64) -> Item {
 }
 
 /// An observer of this process, so that it counts as alive.
-fn begins(id: &str, server: &str) -> Op {
+pub(super) fn begins(id: &str, server: &str) -> Op {
     let (pid, pid_start) = observers::this_process();
     Op::ObserverBegins(Observer {
         id: id.to_owned(),
@@ -79,7 +79,7 @@ fn begins(id: &str, server: &str) -> Op {
 }
 
 /// An observer of a process that is gone: no process has this number.
-fn begins_dead(id: &str, server: &str, at_ms: Option<u64>) -> Op {
+pub(super) fn begins_dead(id: &str, server: &str, at_ms: Option<u64>) -> Op {
     Op::ObserverBegins(Observer {
         id: id.to_owned(),
         server: server.to_owned(),
@@ -90,11 +90,11 @@ fn begins_dead(id: &str, server: &str, at_ms: Option<u64>) -> Op {
     })
 }
 
-fn ends(id: &str) -> Op {
+pub(super) fn ends(id: &str) -> Op {
     Op::ObserverEnds { id: id.to_owned() }
 }
 
-fn observation(at_ms: u64, items: Vec<Item>) -> Observation {
+pub(super) fn observation(at_ms: u64, items: Vec<Item>) -> Observation {
     Observation {
         at_ms,
         complete: vec![ItemKind::Tool],
@@ -103,14 +103,14 @@ fn observation(at_ms: u64, items: Vec<Item>) -> Observation {
     }
 }
 
-fn observed(id: &str, at_ms: u64, items: Vec<Item>) -> Op {
+pub(super) fn observed(id: &str, at_ms: u64, items: Vec<Item>) -> Op {
     Op::Observed {
         id: id.to_owned(),
         observation: observation(at_ms, items),
     }
 }
 
-fn identity(server: &str, identity: &str, at_ms: u64) -> Op {
+pub(super) fn identity(server: &str, identity: &str, at_ms: u64) -> Op {
     Op::Identity {
         server: server.to_owned(),
         identity: identity.to_owned(),
@@ -118,7 +118,7 @@ fn identity(server: &str, identity: &str, at_ms: u64) -> Op {
     }
 }
 
-fn standing(server: &str, standing: Option<Standing>, at_ms: u64) -> Op {
+pub(super) fn standing(server: &str, standing: Option<Standing>, at_ms: u64) -> Op {
     Op::Standing {
         server: server.to_owned(),
         record: standing.map(|standing| StandingRecord {
@@ -129,7 +129,7 @@ fn standing(server: &str, standing: Option<Standing>, at_ms: u64) -> Op {
     }
 }
 
-fn stored_policy(name: &str, component: &'static [u8]) -> StoredPolicy {
+pub(super) fn stored_policy(name: &str, component: &'static [u8]) -> StoredPolicy {
     StoredPolicy {
         namespace: Namespace::new(PolicyOrigin::Directory, name),
         file: format!("{name}.wasm"),
@@ -139,7 +139,7 @@ fn stored_policy(name: &str, component: &'static [u8]) -> StoredPolicy {
     }
 }
 
-fn head(file: &str, seq: u64) -> AuditHead {
+pub(super) fn head(file: &str, seq: u64) -> AuditHead {
     AuditHead {
         file: file.to_owned(),
         seq,
@@ -149,7 +149,7 @@ fn head(file: &str, seq: u64) -> AuditHead {
 }
 
 /// Everything of a snapshot, for comparison.
-fn contents(snapshot: &Snapshot) -> impl PartialEq + std::fmt::Debug + use<> {
+pub(super) fn contents(snapshot: &Arc<Snapshot>) -> impl PartialEq + std::fmt::Debug + use<> {
     (
         (snapshot.revision, snapshot.version),
         Arc::clone(&snapshot.facts),

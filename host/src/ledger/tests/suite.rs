@@ -25,7 +25,7 @@ async fn showed(ledger: &dyn Ledger, server: &str, name: &str) -> Vec<Digest> {
     of_item.map(|(item, _)| item.digest).collect()
 }
 
-pub(super) async fn a_kept_value_is_in_the_snapshot(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn a_kept_value_is_in_the_snapshot(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let snapshot = apply(ledger, vec![keep("item/a", Some("1"))]).await;
     assert_eq!(snapshot.value(&policy(), "item/a"), Some("1"));
@@ -41,7 +41,7 @@ pub(super) async fn a_kept_value_is_in_the_snapshot(ledger: Arc<dyn Ledger>) {
     assert_eq!((snapshot.version, snapshot.revision), (2, 2));
 }
 
-pub(super) async fn what_changes_nothing_moves_nothing(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn what_changes_nothing_moves_nothing(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let all = || {
         vec![
@@ -79,7 +79,9 @@ pub(super) async fn what_changes_nothing_moves_nothing(ledger: Arc<dyn Ledger>) 
     assert_eq!(contents(&after), contents(&before));
 }
 
-pub(super) async fn only_what_verdicts_depend_on_moves_the_revision(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn only_what_verdicts_depend_on_moves_the_revision(
+    ledger: Arc<dyn Ledger>,
+) {
     let ledger = &*ledger;
     let silent = [
         keep("sighting/a", Some("1")),
@@ -116,7 +118,7 @@ pub(super) async fn only_what_verdicts_depend_on_moves_the_revision(ledger: Arc<
     }
 }
 
-pub(super) async fn revisions_wake_when_it_moves_and_only_then(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn revisions_wake_when_it_moves_and_only_then(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let mut revisions = ledger.revisions();
     revisions.mark_unchanged();
@@ -127,7 +129,7 @@ pub(super) async fn revisions_wake_when_it_moves_and_only_then(ledger: Arc<dyn L
     assert_eq!(*revisions.borrow_and_update(), 1);
 }
 
-pub(super) async fn a_commit_on_an_old_snapshot_conflicts(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn a_commit_on_an_old_snapshot_conflicts(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let old = ledger.snapshot();
     let now = apply(ledger, vec![note("n", Some("x"))]).await;
@@ -141,7 +143,7 @@ pub(super) async fn a_commit_on_an_old_snapshot_conflicts(ledger: Arc<dyn Ledger
     assert_eq!(snapshot.value(&policy(), "item/a"), Some("1"));
 }
 
-pub(super) async fn a_refused_operation_undoes_its_commit(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn a_refused_operation_undoes_its_commit(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     apply(ledger, vec![identity("a", "[]", 1), identity("b", "[]", 1)]).await;
     let ops = vec![
@@ -166,7 +168,9 @@ pub(super) async fn a_refused_operation_undoes_its_commit(ledger: Arc<dyn Ledger
     assert_eq!(ledger.audit_heads().await.unwrap(), []);
 }
 
-pub(super) async fn standing_and_identity_make_a_servers_record(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn standing_and_identity_make_a_servers_record(
+    ledger: Arc<dyn Ledger>,
+) {
     let ledger = &*ledger;
     apply(ledger, vec![identity("s", "[\"c\"]", 5)]).await;
     apply(ledger, vec![identity("s", "[\"d\"]", 9)]).await;
@@ -187,7 +191,7 @@ pub(super) async fn standing_and_identity_make_a_servers_record(ledger: Arc<dyn 
     assert_eq!(snapshot.revision, 2);
 }
 
-pub(super) async fn a_rename_takes_everything_along(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn a_rename_takes_everything_along(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     apply(
         ledger,
@@ -212,7 +216,7 @@ pub(super) async fn a_rename_takes_everything_along(ledger: Arc<dyn Ledger>) {
     assert!(error.contains("no server `s`"), "{error}");
 }
 
-pub(super) async fn a_forgotten_server_leaves_no_observer(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn a_forgotten_server_leaves_no_observer(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let ops = vec![
         identity("s", "[]", 1),
@@ -235,7 +239,9 @@ pub(super) async fn a_forgotten_server_leaves_no_observer(ledger: Arc<dyn Ledger
     assert!(error.contains("begin again"), "{error}");
 }
 
-pub(super) async fn of_ended_and_dead_observers_the_latest_stays(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn of_ended_and_dead_observers_the_latest_stays(
+    ledger: Arc<dyn Ledger>,
+) {
     let ledger = &*ledger;
     let ops = vec![
         begins_dead("dead-late", "s", Some(30)),
@@ -260,7 +266,9 @@ pub(super) async fn of_ended_and_dead_observers_the_latest_stays(ledger: Arc<dyn
     assert!(error.contains("unique"), "{error}");
 }
 
-pub(super) async fn an_item_keeps_its_first_and_its_latest_digests(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn an_item_keeps_its_first_and_its_latest_digests(
+    ledger: Arc<dyn Ledger>,
+) {
     let ledger = &*ledger;
     apply(ledger, vec![begins("o", "s"), begins("p", "s")]).await;
     for n in 1..=30 {
@@ -281,7 +289,9 @@ pub(super) async fn an_item_keeps_its_first_and_its_latest_digests(ledger: Arc<d
     assert!(all.windows(2).all(|pair| pair[0].1 <= pair[1].1));
 }
 
-pub(super) async fn a_server_cannot_grow_its_sightings_by_new_names(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn a_server_cannot_grow_its_sightings_by_new_names(
+    ledger: Arc<dyn Ledger>,
+) {
     let ledger = &*ledger;
     apply(ledger, vec![begins("o", "s"), begins("p", "t")]).await;
     apply(ledger, vec![observed("p", 1, vec![tool("kept", 1)])]).await;
@@ -298,7 +308,7 @@ pub(super) async fn a_server_cannot_grow_its_sightings_by_new_names(ledger: Arc<
     assert_eq!(showed(ledger, "t", "kept").await, [digest(1)]);
 }
 
-pub(super) async fn policies_cannot_keep_without_bounds(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn policies_cannot_keep_without_bounds(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let long = "k".repeat(MAX_KEY + 1);
     let error = refused(ledger, vec![keep(&long, Some("v"))]).await;
@@ -309,7 +319,7 @@ pub(super) async fn policies_cannot_keep_without_bounds(ledger: Arc<dyn Ledger>)
     apply(ledger, vec![keep("item/k", Some(&long[1..]))]).await;
 }
 
-pub(super) async fn definitions_are_found_by_digest(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn definitions_are_found_by_digest(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let text = "{\"name\":\"tab\\t é \u{202e}\",\"n\":1.0}";
     apply(ledger, vec![define(1, text), define(2, "{}")]).await;
@@ -319,7 +329,7 @@ pub(super) async fn definitions_are_found_by_digest(ledger: Arc<dyn Ledger>) {
     assert_eq!(ledger.definition(digest(3)).await.unwrap(), None);
 }
 
-pub(super) async fn policies_in_force_come_back_byte_for_byte(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn policies_in_force_come_back_byte_for_byte(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let (a, b) = (stored_policy("a", b"\0asm"), stored_policy("b", b"\xff"));
     let mut newer = stored_policy("a", b"\0asm2");
@@ -338,7 +348,7 @@ pub(super) async fn policies_in_force_come_back_byte_for_byte(ledger: Arc<dyn Le
     assert_eq!(ledger.policies().await.unwrap(), [b]);
 }
 
-pub(super) async fn the_last_head_of_an_audit_file_counts(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn the_last_head_of_an_audit_file_counts(ledger: Arc<dyn Ledger>) {
     let ledger = &*ledger;
     let ops = [head("b", 1), head("a", 1), head("b", 2)];
     apply(ledger, ops.into_iter().map(Op::AuditHead).collect()).await;
@@ -348,7 +358,7 @@ pub(super) async fn the_last_head_of_an_audit_file_counts(ledger: Arc<dyn Ledger
     );
 }
 
-pub(super) async fn a_confirmed_ledger_is_fresh(ledger: Arc<dyn Ledger>) {
+pub(in crate::ledger) async fn a_confirmed_ledger_is_fresh(ledger: Arc<dyn Ledger>) {
     let before = std::time::Instant::now();
     ledger.confirm().await.unwrap();
     assert!(ledger.age() <= before.elapsed());
@@ -390,4 +400,4 @@ macro_rules! run_on {
         )*
     };
 }
-pub(super) use run_on;
+pub(in crate::ledger) use run_on;
