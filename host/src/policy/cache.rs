@@ -10,9 +10,14 @@ use std::hash::{Hash, Hasher};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
 
 use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
+
+/// After how long a file is deleted when another is kept: what another version of witgate or of a policy left behind
+/// would else stay for ever. What is in use is compiled anew then.
+const AGE: Duration = Duration::from_secs(60 * 24 * 3600);
 
 /// A private directory of compiled components.
 pub(super) struct Cache {
@@ -133,7 +138,24 @@ impl Cache {
             // Best effort: the name is random, so a file left behind is never read.
             let _ = fs::remove_file(&new);
         }
+        self.prune();
         written.map_err(io)
+    }
+
+    /// Deletes what is older than [`AGE`]. Best effort: what cannot be read or deleted stays until the next time.
+    fn prune(&self) {
+        let Some(oldest) = SystemTime::now().checked_sub(AGE) else {
+            return;
+        };
+        for entry in fs::read_dir(&self.dir).into_iter().flatten().flatten() {
+            let old = entry
+                .metadata()
+                .and_then(|found| found.modified())
+                .is_ok_and(|modified| modified < oldest);
+            if old && let Err(error) = fs::remove_file(entry.path()) {
+                tracing::debug!("{}: {error}", entry.path().display());
+            }
+        }
     }
 }
 

@@ -120,3 +120,19 @@ fn each_engine_has_files_of_its_own() {
         Cache::open(top.path(), &engine()).unwrap().path("00")
     );
 }
+
+/// Every new version of witgate or of a policy leaves files behind.
+#[test]
+fn old_files_are_deleted_when_new_ones_come() {
+    let top = tempfile::tempdir().unwrap();
+    let engine = engine();
+    let cache = Cache::open(top.path(), &engine).unwrap();
+    cache.keep("00", &component(&engine)).unwrap();
+    cache.keep("01", &component(&engine)).unwrap();
+    let old = SystemTime::now() - AGE - Duration::from_secs(60);
+    let file = File::options().write(true).open(cache.path("00")).unwrap();
+    file.set_modified(old).unwrap();
+    cache.keep("02", &component(&engine)).unwrap();
+    let left = ["00", "01", "02"].map(|name| cache.path(name).exists());
+    assert_eq!(left, [false, true, true]);
+}
