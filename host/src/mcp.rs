@@ -11,7 +11,6 @@ pub mod item;
 pub mod list;
 pub mod method;
 pub mod refusal;
-pub mod template;
 pub mod uri;
 
 pub use item::{Digest, DigestError, Item, ItemKey, ItemKind};

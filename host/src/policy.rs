@@ -15,7 +15,6 @@ mod pool;
 mod shape;
 #[cfg(test)]
 mod tests;
-mod text;
 mod ticker;
 
 use std::path::PathBuf;

@@ -6,6 +6,7 @@
 use std::collections::HashSet;
 
 use super::contract::{Change, Decided, Denial, Entry, Hold, Locked, Refusal, Ruling, Verdict};
+use crate::mcp::escape::visible_cut;
 
 /// The most changes one hook may return.
 pub(super) const MAX_CHANGES: usize = 100_000;
@@ -234,7 +235,7 @@ fn code(code: &str) -> Result<(), Wrong> {
     } else {
         Err(format!(
             "its code `{}` is not 1 to 64 lower-case letters, digits and `_`",
-            super::text::visible(code, 80)
+            visible_cut(code, 80)
         ))
     }
 }

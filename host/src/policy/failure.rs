@@ -4,7 +4,7 @@ use wasmtime::{Trap, WasmBacktrace};
 
 use super::FailureKind;
 use super::guest::{Guest, ImportError};
-use super::text::visible;
+use crate::mcp::escape::visible_cut;
 
 /// The most characters of a failure's detail.
 const DETAIL_CHARS: usize = 1_000;
@@ -14,7 +14,7 @@ const FRAMES: usize = 4;
 
 /// What kind of failure `error` is, which came from calling into the instance that `guest` belongs to.
 pub(super) fn classify(guest: &Guest, error: &wasmtime::Error) -> (FailureKind, String) {
-    let detail = visible(&describe(error), DETAIL_CHARS);
+    let detail = visible_cut(&describe(error), DETAIL_CHARS).into_owned();
     if guest.timed_out {
         return (FailureKind::Timeout, "it ran over its time".into());
     }

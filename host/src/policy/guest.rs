@@ -3,7 +3,6 @@
 //! Knows one hook's view of the ledger at a time. Knows nothing of instances' lives, nor of what hooks answer.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::ops::Bound;
 use std::sync::Arc;
 use std::time::Instant;
@@ -12,9 +11,9 @@ use wasmtime::ResourceLimiter;
 
 use super::View;
 use super::contract::imports::{catalog, clock, log, store};
-use super::text::visible;
 use crate::ledger::{Namespace, SIGHTING_PREFIX};
 use crate::mcp::Digest;
+use crate::mcp::escape::visible_cut;
 
 /// The most entries all tables of one instance may have together.
 pub(super) const TABLE_ENTRIES: usize = 50_000;
@@ -212,7 +211,7 @@ impl log::Host for Guest {
             }
             return Ok(());
         }
-        let text: &dyn Display = &visible(&text, LOG_CHARS);
+        let text = visible_cut(&text, LOG_CHARS);
         match level {
             log::Level::Debug => tracing::debug!(policy, "{text}"),
             log::Level::Info => tracing::info!(policy, "{text}"),

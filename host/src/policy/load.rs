@@ -13,9 +13,9 @@ use super::cache::Cache;
 use super::engine::{Engine, MAX_MEMORIES, Shared, TABLES_PER_SLOT};
 use super::pool::{Maker, Pool, Unmade};
 use super::shape::{self, Indices, SERVED};
-use super::text::visible;
 use super::{Counters, FailureKind, LoadError, Policy, Source};
 use crate::ledger::Namespace;
+use crate::mcp::escape::visible_cut;
 
 /// The largest component, bytes: one that brings Python is half of it.
 const MAX_COMPONENT: usize = 64 << 20;
@@ -23,8 +23,17 @@ const MAX_COMPONENT: usize = 64 << 20;
 /// A component that may become a policy.
 struct Candidate {
     source: Source,
+    /// Empty if the component was refused unread.
     sha256: String,
     component: Result<Component, String>,
+}
+
+/// A component as the cache knows it.
+struct Found {
+    source: Source,
+    sha256: String,
+    /// None if it must be compiled.
+    component: Result<Option<Component>, String>,
 }
 
 impl Engine {
@@ -73,38 +82,54 @@ fn compile_all(engine: &Shared, sources: Vec<Source>) -> Vec<Candidate> {
             })
             .ok()
     });
-    let cached: Vec<_> = sources
+    let found: Vec<Found> = sources
         .into_iter()
-        .map(|source| {
-            let sha256 = hex::encode(Sha256::digest(&source.component));
-            let component = check(&source).map(|()| {
-                cache
-                    .as_ref()
-                    .and_then(|cache| cache.load(&sha256, &engine.wasm))
-            });
-            (source, sha256, component)
-        })
+        .map(|source| Found::new(engine, cache.as_ref(), source))
         .collect();
-    let compile =
-        |(source, sha256, component): (Source, String, Result<Option<Component>, String>)| {
-            let component = component.and_then(|component| match component {
-                Some(component) => Ok(component),
-                None => compile(engine, cache.as_ref(), &source, &sha256),
-            });
-            Candidate {
-                source,
-                sha256,
-                component,
-            }
-        };
-    if cached
+    let compile = |found: Found| found.compile(engine, cache.as_ref());
+    if found
         .iter()
-        .any(|(.., component)| matches!(component, Ok(None)))
+        .any(|found| matches!(found.component, Ok(None)))
     {
-        cached.into_par_iter().map(compile).collect()
+        found.into_par_iter().map(compile).collect()
     } else {
         // Nothing to compile: the threads for it are not even started.
-        cached.into_iter().map(compile).collect()
+        found.into_iter().map(compile).collect()
+    }
+}
+
+impl Found {
+    fn new(engine: &Shared, cache: Option<&Cache>, source: Source) -> Self {
+        let (sha256, component) = match check(&source) {
+            Ok(()) => {
+                let sha256 = hex::encode(Sha256::digest(&source.component));
+                let kept = cache.and_then(|cache| cache.load(&sha256, &engine.wasm));
+                (sha256, Ok(kept))
+            }
+            Err(why) => (String::new(), Err(why)),
+        };
+        Self {
+            source,
+            sha256,
+            component,
+        }
+    }
+
+    fn compile(self, engine: &Shared, cache: Option<&Cache>) -> Candidate {
+        let Self {
+            source,
+            sha256,
+            component,
+        } = self;
+        let component = component.and_then(|kept| match kept {
+            Some(component) => Ok(component),
+            None => compile(engine, cache, &source, &sha256),
+        });
+        Candidate {
+            source,
+            sha256,
+            component,
+        }
     }
 }
 
@@ -119,7 +144,7 @@ fn check(source: &Source) -> Result<(), String> {
     if let Some(grant) = source.grants.first() {
         return Err(format!(
             "it was granted `{}`, and this version of witgate has no grants to give. Remove `grants` from its entry in witgate.toml",
-            visible(grant, 80)
+            visible_cut(grant, 80)
         ));
     }
     shape::check_bytes(&source.component)
@@ -132,7 +157,8 @@ fn compile(
     sha256: &str,
 ) -> Result<Component, String> {
     let component = Component::from_binary(&engine.wasm, &source.component).map_err(|error| {
-        let error = visible(&format!("{error:#}"), 500);
+        let error = format!("{error:#}");
+        let error = visible_cut(&error, 500);
         if error.contains("pooling allocator configuration") {
             format!(
                 "it needs more than an instance may have: {error}. Build it smaller, or raise `policy_memory_bytes` under `[limits]` in witgate.toml"
@@ -235,13 +261,13 @@ fn maker(
     let pre = engine.linker.instantiate_pre(component).map_err(|error| {
         format!(
             "its imports are not what this host offers: {}. {mend}",
-            visible(&format!("{error:#}"), 500)
+            visible_cut(&format!("{error:#}"), 500)
         )
     })?;
     let indices = Indices::new(&pre, shape.hooks).map_err(|error| {
         format!(
             "its exports are not of the contract's types: {}. {mend}",
-            visible(&format!("{error:#}"), 500)
+            visible_cut(&format!("{error:#}"), 500)
         )
     })?;
     Ok(Maker {

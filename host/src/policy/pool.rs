@@ -15,8 +15,8 @@ use super::engine::Shared;
 use super::failure::classify;
 use super::guest::Guest;
 use super::shape::Indices;
-use super::text::visible;
 use crate::ledger::Namespace;
+use crate::mcp::escape::visible_cut;
 
 /// How many instances are kept ready until a message finds none.
 const READY_AT_FIRST: usize = 2;
@@ -130,7 +130,9 @@ impl Maker {
         store.epoch_deadline_callback(|mut store| {
             let guest = store.data_mut();
             if Instant::now() < guest.deadline {
-                return Ok(UpdateDeadline::Yield(1));
+                // tokio's own yield, not wasmtime's: it lets timers and sockets have their turn too.
+                let turn = Box::pin(tokio::task::yield_now());
+                return Ok(UpdateDeadline::YieldCustom(1, turn));
             }
             guest.timed_out = true;
             Ok(UpdateDeadline::Interrupt)
@@ -141,14 +143,13 @@ impl Maker {
             Ok(instance) => instance,
             Err(error) => return Err(failed("instantiate", &store, &error)),
         };
-        let hooks = self
-            .indices
-            .load(&mut store, &instance)
-            .map_err(|error| Unmade::Mismatch(visible(&format!("{error:#}"), 500)))?;
+        let hooks = self.indices.load(&mut store, &instance).map_err(|error| {
+            Unmade::Mismatch(visible_cut(&format!("{error:#}"), 500).into_owned())
+        })?;
         if let (Some(settings), Some(text)) = (&hooks.settings, &self.settings) {
             match settings.call_configure(&mut store, text).await {
                 Ok(Ok(())) => {}
-                Ok(Err(why)) => return Err(Unmade::Refused(visible(&why, 500))),
+                Ok(Err(why)) => return Err(Unmade::Refused(visible_cut(&why, 500).into_owned())),
                 Err(error) => return Err(failed("settings.configure", &store, &error)),
             }
         }

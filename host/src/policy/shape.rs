@@ -8,7 +8,7 @@ use wasmtime::component::{Component, InstancePre};
 use super::Hooks;
 use super::contract::exports;
 use super::guest::Guest;
-use super::text::visible;
+use crate::mcp::escape::visible_cut;
 
 /// The package whose interfaces are hooks and imports.
 const PACKAGE: &str = "witgate:policy";
@@ -73,7 +73,7 @@ pub(super) fn inspect(component: &Component) -> Result<Shape, String> {
         if !name.starts_with("witgate:") {
             continue;
         }
-        let shown = visible(name, 100);
+        let shown = visible_cut(name, 100);
         let Some((interface, version)) = parse(name)? else {
             return Err(format!(
                 "it exports `{shown}`, which this host does not know; it knows the hooks of `{PACKAGE}`. Install a witgate that knows it, or build the policy without it"
@@ -137,11 +137,11 @@ fn parse(name: &str) -> Result<Option<(&str, &str)>, String> {
     let found = if version.is_empty() {
         "no version".to_owned()
     } else {
-        format!("version {}", visible(version, 40))
+        format!("version {}", visible_cut(version, 40))
     };
     Err(format!(
         "`{}` names {found} of `{PACKAGE}`; this host serves {SERVED}. Build the policy against a version that is served, or install a witgate that serves its version",
-        visible(name, 100)
+        visible_cut(name, 100)
     ))
 }
 
@@ -161,7 +161,7 @@ fn check_import(name: &str, ty: &ComponentItem, engine: &wasmtime::Engine) -> Re
     let refused = || {
         format!(
             "it imports `{}`, which this host does not offer; a policy may import store, catalog, clock and log of `{PACKAGE}`. Anything else would need a grant in witgate.toml, and this version has none to give: build the policy without it (for WASI: `--stub-wasi` or a target without WASI)",
-            visible(name, 100)
+            visible_cut(name, 100)
         )
     };
     let Some((interface, _)) = parse(name)? else {

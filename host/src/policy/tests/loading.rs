@@ -109,6 +109,12 @@ async fn more_memory_than_allowed_at_the_start_names_the_limit() {
     assert!(text.contains("policy_memory_bytes"), "{text}");
 }
 
+#[tokio::test]
+async fn a_file_that_is_too_large_is_not_even_read() {
+    let text = refusal(limits(), source("guest", vec![0; (64 << 20) + 1])).await;
+    assert!(text.contains("67108865 bytes long"), "{text}");
+}
+
 /// One bad file must not keep the good ones out, and the order is the chain's.
 #[tokio::test]
 async fn each_component_is_loaded_for_itself_and_in_order() {

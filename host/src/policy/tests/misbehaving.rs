@@ -95,6 +95,33 @@ async fn a_spinning_guest_does_not_hold_the_thread() {
     assert!(judged > 1, "{judged}");
 }
 
+/// A guest that yields its turn only to other tasks would keep timers and sockets waiting.
+#[test]
+fn a_spinning_guest_does_not_hold_up_timers() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        // As many turns pass before the runtime looks at its timers of its own accord.
+        .event_interval(1_000_000)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let slow = PolicyLimits {
+            hook_time: Duration::from_millis(400),
+            ..limits()
+        };
+        let spin = policy(slow, hostile::spin()).await;
+        let (view, context, call) = (view(), context(), call("read"));
+        let spinning = tokio::spawn({
+            let spin = spin.clone();
+            async move { spin.check(&view, &context, &call).await }
+        });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(spin.stats().timeouts, 0);
+        let failure = spinning.await.unwrap().unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Timeout);
+    });
+}
+
 /// An instance that waits ready for longer than a hook may run must not fail for that.
 #[tokio::test]
 async fn readiness_does_not_use_up_a_hooks_time() {

@@ -55,6 +55,32 @@ async fn beyond_the_slots_messages_wait() {
     assert_eq!(engine.shared.inline.available_permits(), slots);
 }
 
+/// Hooks run on any thread, also while others refill.
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn many_threads_share_a_policy() {
+    let policy = policy(limits(), hostile::remembers()).await;
+    let tasks: Vec<_> = (0..8)
+        .map(|_| {
+            let policy = policy.clone();
+            tokio::spawn(async move {
+                for _ in 0..100 {
+                    let answer = policy.check(&view(), &context(), &call("a")).await;
+                    answer.unwrap();
+                    policy.refill().await;
+                }
+            })
+        })
+        .collect();
+    for task in tasks {
+        task.await.unwrap();
+    }
+    assert_eq!(policy.stats().instances, 800);
+    let shared = &policy.pool.maker.engine;
+    let free = shared.inline.available_permits();
+    drop(policy);
+    assert_eq!(free, 64);
+}
+
 /// An interpreter's memory is large: fewer of it are kept.
 #[tokio::test]
 async fn large_guests_are_kept_in_small_numbers() {
