@@ -1,3 +1,5 @@
 //! The `witgate` binary: hands its arguments to the command line.
 
-fn main() {}
+fn main() -> std::process::ExitCode {
+    witgate::cli::main()
+}

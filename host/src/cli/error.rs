@@ -1,0 +1,64 @@
+//! Why a command failed, and with which exit code.
+
+use crate::config::ConfigError;
+use crate::ledger::LedgerError;
+use crate::operator::OperatorError;
+
+/// Why a command failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failed {
+    /// The process's exit code: 1 refused or failed, 2 unusable arguments or configuration.
+    pub exit: u8,
+    /// A stable word for machines.
+    pub code: &'static str,
+    /// For people: what went wrong, where, and the mend. Empty if the output said it all.
+    pub message: String,
+}
+
+impl Failed {
+    /// Refused or failed.
+    pub fn new(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            exit: 1,
+            code,
+            message: message.into(),
+        }
+    }
+
+    /// Unusable arguments or configuration.
+    pub fn unusable(code: &'static str, message: impl Into<String>) -> Self {
+        Self {
+            exit: 2,
+            ..Self::new(code, message)
+        }
+    }
+
+    /// The output already says what is wrong.
+    pub fn told(code: &'static str) -> Self {
+        Self::new(code, "")
+    }
+}
+
+impl From<ConfigError> for Failed {
+    fn from(error: ConfigError) -> Self {
+        Self::unusable("config", error.to_string())
+    }
+}
+
+impl From<OperatorError> for Failed {
+    fn from(error: OperatorError) -> Self {
+        Self::new(error.code(), error.to_string())
+    }
+}
+
+impl From<LedgerError> for Failed {
+    fn from(error: LedgerError) -> Self {
+        OperatorError::from(error).into()
+    }
+}
+
+impl From<anyhow::Error> for Failed {
+    fn from(error: anyhow::Error) -> Self {
+        Self::new("failed", format!("{error:#}"))
+    }
+}
