@@ -2,9 +2,24 @@
 //!
 //! Knows generations, visibility, and the permits without which nothing goes upstream. Knows no transport.
 
+pub mod build;
+pub mod convert;
+pub mod judge;
+pub mod observe;
+pub mod ownership;
+pub mod permit;
+pub mod visibility;
+
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
+use tokio::sync::watch;
+
 use crate::policy::Policy;
+
+pub use judge::{Decision, Judgement, Refused};
+pub use permit::{Cleared, Permit, Protocol, Stale};
+pub use visibility::Visibility;
 
 /// A policy that should be in force with other bytes, or at all, and is not.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,4 +40,49 @@ pub struct Generation {
     pub policies: Vec<Arc<Policy>>,
     /// What could not be put in force.
     pub problems: Vec<Problem>,
+}
+
+impl Generation {
+    /// Makes instances ready again, after a reply was written.
+    pub async fn refill(&self) {
+        for policy in &self.policies {
+            policy.refill().await;
+        }
+    }
+
+    /// Whether any policy judges results.
+    pub fn inspects_results(&self) -> bool {
+        self.policies.iter().any(|policy| policy.hooks().result_gate)
+    }
+}
+
+/// The generation in force, swapped whole.
+pub struct Chain {
+    current: ArcSwap<Generation>,
+    changed: watch::Sender<u64>,
+}
+
+impl Chain {
+    /// A chain that begins with `generation`.
+    pub fn new(generation: Arc<Generation>) -> Self {
+        let changed = watch::Sender::new(generation.id);
+        Self { current: ArcSwap::new(generation), changed }
+    }
+
+    /// The generation in force.
+    pub fn current(&self) -> Arc<Generation> {
+        self.current.load_full()
+    }
+
+    /// Puts `next` in force; messages under way finish on the one they began with.
+    pub fn swap(&self, next: Arc<Generation>) {
+        let id = next.id;
+        self.current.store(next);
+        self.changed.send_replace(id);
+    }
+
+    /// Follows the generation's number.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.changed.subscribe()
+    }
 }

@@ -1,0 +1,87 @@
+//! `NAME.toml` beside `NAME.wasm`: what came with a policy of the directory.
+//!
+//! Knows its keys. Grants are no key of it: those stand only in the operator's own configuration.
+
+use serde::Deserialize;
+
+use crate::config::Mode;
+
+/// A checked sidecar.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sidecar {
+    /// Settings as JSON text.
+    pub settings: Option<String>,
+    /// Whether verdicts bind.
+    pub mode: Mode,
+    /// What the component's SHA-256 must be.
+    pub sha256: Option<String>,
+}
+
+impl Default for Sidecar {
+    fn default() -> Self {
+        Self { settings: None, mode: Mode::Enforce, sha256: None }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Raw {
+    settings: Option<toml::Table>,
+    #[serde(default)]
+    mode: RawMode,
+    sha256: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(rename_all = "lowercase")]
+enum RawMode {
+    #[default]
+    Enforce,
+    Monitor,
+}
+
+/// A sidecar cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SidecarError {
+    /// It is no TOML, or has a key or a value that a sidecar cannot have.
+    #[error("{0}")]
+    Toml(#[from] Box<toml::de::Error>),
+    /// Its settings cannot be written as JSON.
+    #[error("its settings cannot be handed to a policy: {0}")]
+    Settings(#[from] serde_json::Error),
+}
+
+impl Sidecar {
+    /// Parses the text of a sidecar; an unknown key is an error that names the line.
+    pub fn parse(text: &str) -> Result<Self, SidecarError> {
+        let raw: Raw = toml::from_str(text).map_err(Box::new)?;
+        Ok(Self {
+            settings: raw.settings.map(|table| serde_json::to_string(&table)).transpose()?,
+            mode: match raw.mode {
+                RawMode::Enforce => Mode::Enforce,
+                RawMode::Monitor => Mode::Monitor,
+            },
+            sha256: raw.sha256,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn grants_in_a_sidecar_are_refused_since_they_came_with_the_policy() {
+        let error = Sidecar::parse("grants = [\"wasi:http\"]").unwrap_err().to_string();
+        assert!(error.contains("grants"), "{error}");
+    }
+
+    #[test]
+    fn settings_become_json() {
+        let sidecar = Sidecar::parse("mode = \"monitor\"\n[settings]\nwords = [\"a\"]").unwrap();
+        assert_eq!(sidecar.mode, Mode::Monitor);
+        assert_eq!(sidecar.settings.unwrap(), r#"{"words":["a"]}"#);
+    }
+}

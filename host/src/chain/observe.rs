@@ -1,0 +1,154 @@
+//! Telling recording policies what a server offers, and keeping what they return.
+//!
+//! Knows that changes are applied whole and only if nothing they were derived from has changed. Knows nothing of how
+//! a reading is made.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::chain::Generation;
+use crate::chain::convert::{self, ServerView};
+use crate::chain::visibility::report;
+use crate::config::Mode;
+use crate::ledger::{Commit, Definition, Ledger, LedgerError, Observation, Op, Snapshot};
+use crate::mcp::digest::catalogue_digest;
+use crate::mcp::{Item, ItemKind};
+use crate::policy::contract::Catalogue;
+use crate::policy::{Definitions, Failure, View};
+
+/// How often changes are derived again because somebody else committed in between, before the reading fails.
+const MAX_ATTEMPTS: u32 = 50;
+
+/// A reading, to be told to the policies.
+#[derive(Debug, Clone, Default)]
+pub struct Reading {
+    /// The observer that made it; none if it only closes baselines.
+    pub observer: Option<String>,
+    /// Everything the server offers, as last read.
+    pub items: Vec<Item>,
+    /// The kinds this reading read to the end.
+    pub complete: Vec<ItemKind>,
+    /// The kinds whose baseline closes before the reading is judged.
+    pub closing: Vec<ItemKind>,
+    /// What is malformed, escaped.
+    pub malformed: Vec<(ItemKind, String)>,
+    /// Definitions to be pinned.
+    pub definitions: Vec<Definition>,
+    /// Operations that belong into the same commit.
+    pub also: Vec<Op>,
+}
+
+/// What came of telling.
+#[derive(Debug)]
+pub struct Observed {
+    /// The ledger with everything that was returned.
+    pub snapshot: Arc<Snapshot>,
+    /// Policies that failed to record: what this reading shows is withheld by them.
+    pub broken: Vec<Failure>,
+}
+
+/// Runs every policy's `observe` on one snapshot and commits what they return, again if the ledger moved on meanwhile.
+pub async fn observe(
+    ledger: &dyn Ledger,
+    generation: &Generation,
+    definitions: &Arc<dyn Definitions>,
+    server: &ServerView,
+    reading: &Reading,
+    now_ms: u64,
+) -> Result<Observed, LedgerError> {
+    let mut snapshot = ledger.snapshot();
+    let mut attempt = 0;
+    loop {
+        let (ops, broken) =
+            derive(generation, definitions, server, reading, now_ms, &snapshot).await;
+        if ops.is_empty() {
+            return Ok(Observed { snapshot, broken });
+        }
+        match ledger.commit(Commit { based_on: Some(snapshot.version), ops }).await {
+            Ok(snapshot) => return Ok(Observed { snapshot, broken }),
+            Err(LedgerError::Conflict { now }) if attempt < MAX_ATTEMPTS => {
+                snapshot = now;
+                attempt += 1;
+                // Several processes that retry in step would go on colliding.
+                let pause = rand::random_range(0..u64::from(attempt.min(10)) + 1);
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn derive(
+    generation: &Generation,
+    definitions: &Arc<dyn Definitions>,
+    server: &ServerView,
+    reading: &Reading,
+    now_ms: u64,
+    snapshot: &Arc<Snapshot>,
+) -> (Vec<Op>, Vec<Failure>) {
+    let view = View { snapshot: snapshot.clone(), definitions: definitions.clone(), now_ms };
+    let catalogue = catalogue(reading, snapshot, &server.name);
+    let told = server.to_contract();
+    let mut ops = reading.also.clone();
+    let mut broken = Vec::new();
+    for policy in &generation.policies {
+        if !policy.hooks().inventory {
+            continue;
+        }
+        match policy.observe(&view, &told, &catalogue).await {
+            Ok(evaluated) => ops.extend(evaluated.value.into_iter().map(|change| Op::Keep {
+                namespace: policy.namespace().clone(),
+                key: change.key,
+                value: change.value,
+            })),
+            Err(failure) => {
+                report(&failure);
+                if policy.source().mode == Mode::Enforce {
+                    broken.push(failure);
+                }
+            }
+        }
+    }
+    ops.extend(reading.definitions.iter().cloned().map(Op::Define));
+    if let Some(id) = &reading.observer {
+        ops.push(Op::Observed {
+            id: id.clone(),
+            observation: Observation {
+                at_ms: now_ms,
+                complete: reading.complete.clone(),
+                items: reading.items.clone(),
+                malformed: reading.malformed.clone(),
+            },
+        });
+    }
+    (ops, broken)
+}
+
+fn catalogue(reading: &Reading, snapshot: &Snapshot, server: &str) -> Catalogue {
+    let keyed: Vec<_> =
+        reading.items.iter().map(|i| (i.key.kind, &*i.key.name, i.digest)).collect();
+    let mut labels = Vec::new();
+    if let Some(observer) = &reading.observer {
+        labels.push(("observer".to_owned(), observer.clone()));
+        let mut live: Vec<&str> = snapshot
+            .observers
+            .iter()
+            .filter(|o| o.server == server && crate::ledger::observers::alive(o))
+            .map(|o| o.id.as_str())
+            .collect();
+        if !live.contains(&observer.as_str()) {
+            live.push(observer);
+        }
+        labels.push(("live-observers".to_owned(), live.join(" ")));
+    }
+    if !reading.closing.is_empty() {
+        let words: Vec<_> = reading.closing.iter().map(|kind| kind.word()).collect();
+        labels.push(("baselined".to_owned(), words.join(" ")));
+    }
+    Catalogue {
+        digest: catalogue_digest(&keyed).to_string(),
+        complete: reading.complete.iter().map(|k| convert::kind(*k)).collect(),
+        items: reading.items.iter().map(convert::item).collect(),
+        labels,
+    }
+}

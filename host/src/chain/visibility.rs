@@ -1,0 +1,240 @@
+//! What one caller may see of one server, and so may call.
+//!
+//! Computed once per catalogue, generation, ledger revision and caller. Knows items and denials; knows nothing of how
+//! a list or a refusal is written.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use crate::chain::Generation;
+use crate::chain::convert;
+use crate::config::Mode;
+use crate::mcp::{Item, ItemKey, ItemKind};
+use crate::policy::contract::{Context, Denial, Locked, Withheld as WithheldItem};
+use crate::policy::{Failure, Policy, View};
+
+/// The code of a refusal that comes from a policy's failure.
+pub const POLICY_ERROR: &str = "policy_error";
+
+/// Why an item is withheld.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Withheld {
+    /// The denials of every policy that withholds it, in chain order.
+    pub denials: Vec<(Arc<str>, Denial)>,
+    /// What a searching agent may be told, if every one of them says so: the first one's words.
+    pub locked: Option<Locked>,
+}
+
+impl Withheld {
+    /// Whether a policy's failure, not its verdict, withholds the item.
+    pub fn failed(&self) -> Option<&Arc<str>> {
+        self.denials.iter().find(|(_, denial)| denial.code == POLICY_ERROR).map(|(policy, _)| policy)
+    }
+}
+
+/// Visible, or withheld and why.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Status {
+    /// Every policy keeps it.
+    Visible,
+    /// At least one does not.
+    Withheld(Arc<Withheld>),
+}
+
+/// What one caller may see of one server's catalogue.
+#[derive(Debug, Clone)]
+pub struct Visibility {
+    /// The generation that judged.
+    pub generation: u64,
+    /// The ledger revision it judged on.
+    pub revision: u64,
+    /// Every item's status.
+    statuses: HashMap<ItemKey, (Item, Status)>,
+    /// Whether no policy failed: only then may it be kept.
+    pub complete: bool,
+}
+
+impl Visibility {
+    /// An item as it was observed, and its status; none if nothing of that name was.
+    pub fn get(&self, key: &ItemKey) -> Option<(&Item, &Status)> {
+        self.statuses.get(key).map(|(item, status)| (item, status))
+    }
+
+    /// Whether an item is visible.
+    pub fn shows(&self, key: &ItemKey) -> bool {
+        matches!(self.get(key), Some((_, Status::Visible)))
+    }
+
+    /// The visible items of a kind, in no order.
+    pub fn visible(&self, kind: ItemKind) -> impl Iterator<Item = &Item> {
+        self.statuses
+            .values()
+            .filter(move |(item, status)| item.key.kind == kind && *status == Status::Visible)
+            .map(|(item, _)| item)
+    }
+
+    /// Everything withheld by the host itself: the operator disabled the server.
+    pub fn disabled(items: &[Item], generation: u64, revision: u64) -> Self {
+        let denial = Denial {
+            code: "server_disabled".to_owned(),
+            reason: "The operator has disabled this server".to_owned(),
+            remedy: None,
+            labels: Vec::new(),
+        };
+        let locked = Locked {
+            status: "server_disabled".to_owned(),
+            remedy: "The person can set `enabled = true` for this server in witgate.toml, then run `witgate doctor`"
+                .to_owned(),
+            labels: Vec::new(),
+        };
+        let withheld =
+            Arc::new(Withheld { denials: vec![("witgate".into(), denial)], locked: Some(locked) });
+        let statuses = items
+            .iter()
+            .map(|i| (i.key.clone(), (i.clone(), Status::Withheld(withheld.clone()))))
+            .collect();
+        Self { generation, revision, statuses, complete: true }
+    }
+
+    /// Every item with its status, in no order.
+    pub fn all(&self) -> impl Iterator<Item = (&Item, &Status)> {
+        self.statuses.values().map(|(item, status)| (item, status))
+    }
+}
+
+/// Asks every policy about every item. A policy that fails withholds all of them, and so does one of `broken`: those
+/// that failed to record this reading.
+pub async fn compute(
+    generation: &Generation,
+    view: &View,
+    context: &Context,
+    items: &[Item],
+    broken: &[Failure],
+) -> Visibility {
+    let asked: Vec<_> = items.iter().map(convert::item).collect();
+    let mut denials: Vec<Vec<(usize, Denial)>> = vec![Vec::new(); items.len()];
+    let mut complete = true;
+    if !items.is_empty() {
+        for (place, policy) in generation.policies.iter().enumerate() {
+            if policy.source().mode == Mode::Monitor {
+                continue;
+            }
+            let answers = match broken.iter().find(|failure| failure.policy == *policy.name()) {
+                Some(failure) => Err(failure.clone()),
+                None if policy.hooks().list_filter => policy.filter(view, context, &asked).await,
+                None => continue,
+            };
+            match answers {
+                Ok(answers) => {
+                    for (index, answer) in answers.value.into_iter().enumerate() {
+                        if let Some(denial) = answer {
+                            denials[index].push((place, denial));
+                        }
+                    }
+                }
+                Err(failure) => {
+                    complete = false;
+                    report(&failure);
+                    for all in &mut denials {
+                        all.push((place, failure_denial(&failure)));
+                    }
+                }
+            }
+        }
+    }
+    let locked = surface(generation, view, context, &asked, &denials, &mut complete).await;
+    let statuses: HashMap<_, _> = items
+        .iter()
+        .zip(denials.into_iter().zip(locked))
+        .map(|(item, (denials, locked))| {
+            let status = if denials.is_empty() {
+                Status::Visible
+            } else {
+                let denials = denials
+                    .into_iter()
+                    .map(|(place, denial)| (generation.policies[place].name().clone(), denial))
+                    .collect();
+                Status::Withheld(Arc::new(Withheld { denials, locked }))
+            };
+            (item.key.clone(), (item.clone(), status))
+        })
+        .collect();
+    Visibility { generation: generation.id, revision: view.snapshot.revision, statuses, complete }
+}
+
+/// What may be told of each withheld item: the first policy's words, if every policy that withholds it has some.
+async fn surface(
+    generation: &Generation,
+    view: &View,
+    context: &Context,
+    items: &[crate::policy::contract::Item],
+    denials: &[Vec<(usize, Denial)>],
+    complete: &mut bool,
+) -> Vec<Option<Locked>> {
+    let mut told: Vec<Option<Locked>> = vec![None; items.len()];
+    let mut hidden = vec![false; items.len()];
+    for (place, policy) in generation.policies.iter().enumerate() {
+        let mut indices = Vec::new();
+        let mut withheld = Vec::new();
+        for (index, all) in denials.iter().enumerate() {
+            if let Some((_, denial)) = all.iter().find(|(by, _)| *by == place) {
+                indices.push(index);
+                withheld.push(WithheldItem {
+                    item: items[index].clone(),
+                    denial: denial.clone(),
+                    labels: Vec::new(),
+                });
+            }
+        }
+        if indices.is_empty() {
+            continue;
+        }
+        let answers = surfaced_by(policy, view, context, &withheld, complete).await;
+        for (index, answer) in indices.into_iter().zip(answers) {
+            match answer {
+                None => hidden[index] = true,
+                Some(locked) => {
+                    told[index].get_or_insert(locked);
+                }
+            }
+        }
+    }
+    told.into_iter().zip(hidden).map(|(locked, hidden)| locked.filter(|_| !hidden)).collect()
+}
+
+/// One policy's word on what it withholds; nothing if it has no such hook, failed before, or fails now.
+async fn surfaced_by(
+    policy: &Policy,
+    view: &View,
+    context: &Context,
+    withheld: &[WithheldItem],
+    complete: &mut bool,
+) -> Vec<Option<Locked>> {
+    let nothing = vec![None; withheld.len()];
+    if !policy.hooks().discovery_surface || withheld.iter().any(|w| w.denial.code == POLICY_ERROR) {
+        return nothing;
+    }
+    match policy.surface(view, context, withheld).await {
+        Ok(answers) => answers.value,
+        Err(failure) => {
+            *complete = false;
+            report(&failure);
+            nothing
+        }
+    }
+}
+
+/// A failure as the denial it amounts to.
+pub(super) fn failure_denial(failure: &Failure) -> Denial {
+    Denial {
+        code: POLICY_ERROR.to_owned(),
+        reason: format!("The policy `{}` failed, and what fails denies", failure.policy),
+        remedy: Some("The person can run `witgate doctor`".to_owned()),
+        labels: Vec::new(),
+    }
+}
+
+/// Puts a failure into the log.
+pub(crate) fn report(failure: &Failure) {
+    tracing::warn!(policy = %failure.policy, hook = failure.hook, kind = ?failure.kind, "{}", failure.detail);
+}
