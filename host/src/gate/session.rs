@@ -1,0 +1,446 @@
+//! One client's session with one server, as a state machine.
+//!
+//! [`Core`] is fed lines, events and the time, and gives out lines and jobs; it knows no pipe and no clock, so that
+//! every order of events can be played to it. `io` drives it.
+//!
+//! A request that cannot be decided yet (the catalogue is being read, the ledger has moved on) is parked, and looked
+//! at again after whatever it waits for: `dispatch` asks anew each time what is still missing.
+
+mod calls;
+mod client;
+mod handshake;
+pub mod io;
+mod lane;
+mod lists;
+mod params;
+mod readings;
+mod records;
+mod restart;
+mod results;
+mod server;
+mod voice;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+
+use crate::chain::convert::{Caller, ServerView};
+use crate::chain::{Cleared, Generation, Permit, Visibility};
+use crate::config::Config;
+use crate::gate::catalogue::Catalogue;
+use crate::gate::reading::ReadingError;
+use crate::gate::{Host, ServerEntry};
+use crate::ledger::Observer;
+use crate::mcp::method::{CallKind, ClientRequest};
+use crate::mcp::{Digest, ItemKind};
+use crate::policy::contract;
+use crate::wire::WireLimits;
+use crate::wire::envelope::{INTERNAL_ERROR, OwnedId};
+use crate::wire::reply;
+
+pub use lane::Settled;
+
+/// The most requests of a client that are open at once; beyond that it gets an error.
+const MAX_OPEN: usize = 4096;
+
+/// The most URIs that results handed to the session and that it remembers.
+const MAX_HANDED: usize = 10_000;
+
+/// Something that a job brings back.
+pub enum Event {
+    /// A call was judged.
+    Judged(Box<calls::Judged>),
+    /// A result was judged.
+    Inspected(Box<results::Inspected>),
+    /// The lane's task is done.
+    Settled(Box<Settled>),
+    /// The ledger was asked whether the snapshot is the latest.
+    Confirmed(Option<Box<crate::chain::Refused>>),
+    /// Instances are ready again.
+    Refilled,
+}
+
+/// Work that ends in an event.
+pub type Job = BoxFuture<'static, Event>;
+
+/// What the core gives out.
+#[derive(Default)]
+pub struct Out {
+    /// For the client, in order: whole lines, or parts of one.
+    pub client: Vec<Bytes>,
+    /// For the server, in order: whole lines without their end.
+    pub server: Vec<Cleared>,
+    /// Work to be done.
+    pub jobs: Vec<Job>,
+    /// The session is over, for this reason.
+    pub end: Option<String>,
+}
+
+/// How far the handshake is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Phase {
+    /// Nothing was said yet.
+    Fresh,
+    /// The server was asked to initialize.
+    Asked,
+    /// Its self-description is being judged.
+    Describing,
+    /// The client has its answer.
+    Answered,
+    /// The client said `notifications/initialized`.
+    Running,
+}
+
+/// A request of the client.
+#[derive(Debug, Clone)]
+struct Ask {
+    id: OwnedId,
+    /// The line to be forwarded.
+    line: Bytes,
+    name: Arc<str>,
+    /// What MCP means by it; none for a vendor's method that the operator lets through.
+    method: Option<ClientRequest>,
+    params: Option<Range<usize>>,
+    /// The last reading that had begun when it came: a list wants a later one.
+    after: u64,
+}
+
+impl Ask {
+    /// Whether it asks for the first page of a kind's list.
+    fn lists(&self, kind: ItemKind) -> bool {
+        self.method == Some(ClientRequest::List(kind)) && !self.has_cursor()
+    }
+
+    /// The kind of item that it names, if it calls one.
+    const fn item_kind(&self) -> Option<ItemKind> {
+        match self.method {
+            Some(ClientRequest::Call(CallKind::Tool)) => Some(ItemKind::Tool),
+            Some(ClientRequest::Call(CallKind::Prompt)) => Some(ItemKind::Prompt),
+            Some(ClientRequest::Call(_)) => Some(ItemKind::Resource),
+            _ => None,
+        }
+    }
+
+    fn has_cursor(&self) -> bool {
+        self.params().is_some_and(|params| lists::cursor(params).is_ok_and(|c| c.is_some()))
+    }
+
+    fn params(&self) -> Option<&str> {
+        let range = self.params.clone()?;
+        std::str::from_utf8(self.line.get(range)?).ok()
+    }
+}
+
+/// Where an open request of the client stands.
+enum Open {
+    /// It waits in `parked`.
+    Parked,
+    /// A job judges it, or what it brought back.
+    Judging,
+    /// The server has it.
+    Forwarded(Box<Forwarded>),
+    /// The client said it no longer wants the answer.
+    Cancelled,
+}
+
+/// A request that the server has.
+struct Forwarded {
+    name: Arc<str>,
+    what: Sent,
+    /// The raw progress token, if the client gave one.
+    token: Option<Box<str>>,
+}
+
+/// What kind of request the server has.
+enum Sent {
+    Initialize,
+    /// A call, to be judged again when its result comes.
+    Call(Arc<CallContext>),
+    /// Anything else: goes back as it comes.
+    Plain,
+    /// `tasks/list`.
+    TaskList,
+}
+
+/// What a result must be judged with.
+struct CallContext {
+    generation: Arc<Generation>,
+    context: contract::Context,
+    call: contract::Call,
+    /// Whether refusals take the form of a tool's result.
+    tool: bool,
+    /// The name or URI that was asked for.
+    name: String,
+    item: Option<(ItemKind, Arc<str>)>,
+    digest: Option<Digest>,
+}
+
+/// A request of the host's own that the server has.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Own {
+    /// A page of a list, in the reading of this number.
+    Page { kind: ItemKind, reading: u64 },
+    /// The handshake after a restart.
+    Initialize,
+    /// Something whose answer nobody waits for.
+    Ignored,
+}
+
+/// The server's state as far as a restart replays it.
+#[derive(Default)]
+struct Replay {
+    /// The client's `initialize`, its id where it stands.
+    hello: Option<(Bytes, Range<usize>)>,
+    /// What the server answered: protocol version and capabilities, as it wrote them.
+    agreed: Option<(String, String)>,
+    /// The client's `notifications/initialized`.
+    initialized: Option<Bytes>,
+    /// Subscriptions by URI, and the requests that made them.
+    subscriptions: BTreeMap<String, String>,
+    /// The parameters of the last `logging/setLevel`.
+    level: Option<String>,
+}
+
+/// The state of a session.
+pub struct Core {
+    host: Arc<Host>,
+    entry: Arc<ServerEntry>,
+    caller: Caller,
+    wire: WireLimits,
+    config: Arc<Config>,
+    generation: Arc<Generation>,
+    out: Out,
+    phase: Phase,
+    replay: Replay,
+    /// The client's open requests.
+    open: HashMap<OwnedId, Open>,
+    cancelled: VecDeque<OwnedId>,
+    parked: Vec<Ask>,
+    /// The host's own requests, by the text of their ids.
+    own: HashMap<String, Own>,
+    id_prefix: String,
+    next_id: u32,
+    /// The server's open requests that the client has.
+    asked: HashSet<OwnedId>,
+    observer: Observer,
+    began: bool,
+    known: HashSet<Digest>,
+    declared: BTreeSet<ItemKind>,
+    catalogue: Arc<Catalogue>,
+    visibility: Option<Arc<Visibility>>,
+    view: ServerView,
+    /// Kinds whose list, or a call of which, this session has answered while the server was trusted.
+    answered: BTreeSet<ItemKind>,
+    /// Kinds whose baseline must close before anything is judged: the name stands for another command now.
+    close_first: bool,
+    lane: lane::Lane,
+    reads: readings::Readings,
+    /// What the client was last shown of each kind, or told to have changed.
+    shown: BTreeMap<ItemKind, u64>,
+    answers: lists::Answers,
+    held: voice::Held,
+    handed: HashSet<String>,
+    tasks: HashMap<String, Arc<CallContext>>,
+    confirming: bool,
+    refilling: bool,
+    spent: bool,
+    up: bool,
+    restart: restart::Restart,
+    now: Instant,
+}
+
+impl Core {
+    /// A session that has said nothing yet, to a server that runs.
+    pub fn new(host: Arc<Host>, entry: Arc<ServerEntry>, observer: Observer, now: Instant) -> Self {
+        let config = host.config.load_full();
+        let snapshot = host.ledger.snapshot();
+        let view = entry.view(&config, &snapshot);
+        let known = snapshot
+            .observers
+            .iter()
+            .filter_map(|o| o.observation.as_ref())
+            .flat_map(|seen| seen.items.iter().map(|item| item.digest))
+            .collect();
+        let identity = crate::gate::names::identity(&entry.launch.command);
+        let stood_for = snapshot.servers.get(&entry.name).and_then(|s| s.identity.as_deref());
+        let close_first = stood_for.is_some_and(|before| before != identity);
+        let wire = WireLimits {
+            max_message: config.limits.max_message,
+            max_depth: config.limits.max_depth,
+        };
+        Self {
+            generation: host.chain.current(),
+            caller: Caller::local(),
+            wire,
+            out: Out::default(),
+            phase: Phase::Fresh,
+            replay: Replay::default(),
+            open: HashMap::new(),
+            cancelled: VecDeque::new(),
+            parked: Vec::new(),
+            own: HashMap::new(),
+            id_prefix: format!("witgate-{:08x}-", rand::random::<u32>()),
+            next_id: 0,
+            asked: HashSet::new(),
+            observer,
+            began: false,
+            known,
+            declared: BTreeSet::new(),
+            catalogue: Arc::default(),
+            visibility: None,
+            view,
+            answered: BTreeSet::new(),
+            close_first,
+            lane: lane::Lane::default(),
+            reads: readings::Readings::default(),
+            shown: BTreeMap::new(),
+            answers: lists::Answers::default(),
+            held: voice::Held::default(),
+            handed: HashSet::new(),
+            tasks: HashMap::new(),
+            confirming: false,
+            refilling: false,
+            spent: false,
+            up: true,
+            restart: restart::Restart::default(),
+            now,
+            config,
+            host,
+            entry,
+        }
+    }
+
+    /// Takes what is to be written and done.
+    pub fn take(&mut self) -> Out {
+        std::mem::take(&mut self.out)
+    }
+
+    /// Tells the time.
+    pub fn at(&mut self, now: Instant) {
+        self.now = now;
+    }
+
+    /// Whether nothing is under way that a client could still want.
+    pub fn is_idle(&self) -> bool {
+        self.parked.is_empty()
+            && self.open.values().all(|open| matches!(open, Open::Cancelled))
+    }
+
+    /// What is known of the server: how it stands, what it offers, what of that is visible.
+    pub fn state(&self) -> (&ServerView, &Catalogue, Option<&Visibility>) {
+        (&self.view, &self.catalogue, self.visibility.as_deref())
+    }
+
+    /// Why a kind could not be read, if its last reading failed.
+    pub fn failure(&self, kind: ItemKind) -> Option<&ReadingError> {
+        self.reads.failure(kind).map(|(error, _)| error)
+    }
+
+    /// The limits that lines of this session have.
+    pub const fn wire_limits(&self) -> &WireLimits {
+        &self.wire
+    }
+
+    /// Handles what a job brought back.
+    pub fn on_event(&mut self, event: Event) {
+        match event {
+            Event::Judged(judged) => self.on_judged(*judged),
+            Event::Inspected(inspected) => self.on_inspected(*inspected),
+            Event::Settled(settled) => self.on_settled(*settled),
+            Event::Confirmed(refused) => self.on_confirmed(refused.map(|r| *r)),
+            Event::Refilled => self.refilling = false,
+        }
+    }
+
+    /// The ledger's revision or the chain's generation moved, or the configuration changed.
+    pub fn on_moved(&mut self) {
+        self.settle_soon();
+    }
+
+    /// After everything that is due was written: makes instances ready again, if some were used.
+    pub fn on_quiet(&mut self) {
+        if self.spent && !self.refilling {
+            self.spent = false;
+            self.refilling = true;
+            let generation = self.generation.clone();
+            self.out.jobs.push(Box::pin(async move {
+                generation.refill().await;
+                Event::Refilled
+            }));
+        }
+    }
+
+    /// Writes to the server what a permit allows; the permit back if what it was judged on is no longer in force.
+    fn forward(&mut self, permit: Permit) -> bool {
+        let generation = self.host.chain.current().id;
+        let revision = self.host.ledger.snapshot().revision;
+        match permit.spend(generation, revision) {
+            Ok(cleared) => {
+                self.out.server.push(cleared);
+                true
+            }
+            Err(stale) => {
+                tracing::debug!("{stale}");
+                false
+            }
+        }
+    }
+
+    /// Answers the client with a whole line.
+    fn reply(&mut self, line: Vec<u8>) {
+        self.out.client.push(line.into());
+    }
+
+    /// Hands the client a line of the server's as it is.
+    fn relay(&mut self, line: Bytes) {
+        self.out.client.push(line);
+        self.out.client.push(Bytes::from_static(b"\n"));
+    }
+
+    /// Closes a request of the client with an error.
+    fn fail(&mut self, id: &OwnedId, code: i64, message: &str) {
+        if let Some(Open::Cancelled) = self.open.remove(id) {
+            return;
+        }
+        self.reply(reply::error(Some(id.raw()), code, message, None));
+    }
+
+    /// Closes every request that the server has, since it will not answer.
+    fn fail_forwarded(&mut self, message: &str) {
+        let gone: Vec<OwnedId> = self
+            .open
+            .iter()
+            .filter(|(_, open)| matches!(open, Open::Forwarded(_)))
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in gone {
+            self.fail(&id, INTERNAL_ERROR, message);
+        }
+    }
+
+    /// A fresh id for a request of the host's own: its text, and as raw JSON. Always of the same length.
+    fn own_id(&mut self, own: Own) -> String {
+        self.next_id = self.next_id.wrapping_add(1);
+        let text = format!("{}{:08x}", self.id_prefix, self.next_id);
+        let raw = format!("\"{text}\"");
+        self.own.insert(text, own);
+        raw
+    }
+
+    /// Parks a request until something it waits for has come.
+    fn park(&mut self, ask: Ask) {
+        self.open.insert(ask.id.clone(), Open::Parked);
+        self.parked.push(ask);
+    }
+
+    /// Looks again at everything that was parked.
+    fn dispatch_parked(&mut self) {
+        for ask in std::mem::take(&mut self.parked) {
+            self.dispatch(ask);
+        }
+    }
+}

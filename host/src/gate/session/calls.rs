@@ -1,0 +1,380 @@
+//! Calls: which item they reach, and whether they may.
+//!
+//! Knows that what is not listed is not called (design, invariant 1), and that a call is judged again if what it was
+//! judged on moved before it was forwarded.
+
+use std::sync::Arc;
+
+use super::{Ask, CallContext, Core, Event, Forwarded, Open, Sent, params};
+use crate::audit::Outcome;
+use crate::chain::judge::{self, Decision, Judgement};
+use crate::chain::visibility::Status;
+use crate::chain::{Protocol, Refused, convert};
+use crate::gate::host::{MAX_LEDGER_AGE, ledger_refusal};
+use crate::mcp::call::Target;
+use crate::mcp::method::{CallKind, ClientRequest, TaskKind};
+use crate::mcp::refusal::Refusal;
+use crate::mcp::{Digest, ItemKey, ItemKind};
+use crate::policy::contract;
+use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS, OwnedId};
+use crate::wire::reply;
+
+/// A call that was judged.
+pub struct Judged {
+    ask: Ask,
+    context: Arc<CallContext>,
+    subscription: Option<Subscription>,
+    judgement: Judgement,
+}
+
+/// What a permitted call does to the subscriptions.
+#[derive(Clone)]
+struct Subscription {
+    uri: String,
+    params: String,
+}
+
+/// The item that a call reaches.
+struct Reached {
+    kind: ItemKind,
+    name: Arc<str>,
+    digest: Option<Digest>,
+    status: Option<Status>,
+    target: Option<String>,
+}
+
+impl Core {
+    /// Judges a call, refuses it, or parks it until it can be judged.
+    pub(super) fn dispatch_call(&mut self, ask: Ask, kind: CallKind) {
+        let target = match crate::mcp::call::target(kind, ask.params()) {
+            Ok(target) => target,
+            Err(bad) => {
+                let reason = bad.to_string();
+                self.record_refused(&ask.name, &reason);
+                self.fail(&ask.id, INVALID_PARAMS, &reason);
+                return;
+            }
+        };
+        self.begin_running();
+        let kinds = kinds_of(&target);
+        if let Some(refused) = self.cannot_be_relied_on(kinds) {
+            self.refuse(&ask, target.kind == ItemKind::Tool, &target.name, &refused, None, &[]);
+            return;
+        }
+        if kind == CallKind::Unsubscribe
+            && self.up
+            && self.replay.subscriptions.remove(target.key()).is_some()
+        {
+            self.record_plain(&ask.name, Outcome::Allowed);
+            self.send(ask, Protocol::Subscription, Sent::Plain);
+            return;
+        }
+        if self.must_wait(kinds) {
+            self.park(ask);
+            return;
+        }
+        let trusted = !self.view.quarantined && self.view.enabled;
+        if let Some(kind) = kinds.iter().find(|kind| trusted && !self.answered.contains(*kind)) {
+            self.close_baseline(*kind);
+            self.park(ask);
+            return;
+        }
+        let reached = self.reach(&target);
+        self.judge(&ask, kind, &target, reached);
+    }
+
+    /// Why no call of these kinds can be judged, if none can.
+    fn cannot_be_relied_on(&mut self, kinds: &[ItemKind]) -> Option<Refused> {
+        if self.config.audit.required && self.host.audit.problem().is_some() {
+            return Some(Refused::unavailable(
+                "audit_unavailable",
+                "The gate cannot write its audit",
+            ));
+        }
+        if let Some(refused) = self.cannot_judge() {
+            return Some(refused);
+        }
+        let limit = self.config.limits.stale_catalogue;
+        let unavailable = kinds.iter().any(|kind| {
+            self.reads.failure(*kind).is_some_and(|(_, since)| {
+                let unread = !self.reads.was_read(*kind) && !self.reads.is_busy();
+                unread || self.now.duration_since(*since) > limit
+            })
+        });
+        unavailable.then(|| {
+            Refused::unavailable("catalogue_unavailable", "The server's list cannot be read")
+        })
+    }
+
+    /// Whether something a judgement needs is still to come; if so, it is on its way.
+    fn must_wait(&mut self, kinds: &[ItemKind]) -> bool {
+        if self.host.ledger.age() > MAX_LEDGER_AGE {
+            self.confirm_ledger();
+            return true;
+        }
+        let unread = kinds
+            .iter()
+            .any(|kind| self.declared.contains(kind) && !self.reads.was_read(*kind));
+        if !self.up || unread {
+            return true;
+        }
+        if !self.is_current() {
+            self.settle_soon();
+            return true;
+        }
+        false
+    }
+
+    fn confirm_ledger(&mut self) {
+        if std::mem::replace(&mut self.confirming, true) {
+            return;
+        }
+        let ledger = self.host.ledger.clone();
+        self.out.jobs.push(Box::pin(async move {
+            let refused = match ledger.confirm().await {
+                // A ledger that answers and still is not fresh is not to be waited for.
+                Ok(_) if ledger.age() > MAX_LEDGER_AGE => {
+                    Some(Refused::unavailable("ledger_stale", "The gate's ledger is stale"))
+                }
+                Ok(_) => None,
+                Err(error) => Some(ledger_refusal(&error)),
+            };
+            Event::Confirmed(refused.map(Box::new))
+        }));
+    }
+
+    /// The ledger answered: what was parked goes on, or is refused.
+    pub(super) fn on_confirmed(&mut self, refused: Option<Refused>) {
+        self.confirming = false;
+        let Some(refused) = refused else {
+            self.dispatch_parked();
+            return;
+        };
+        for ask in std::mem::take(&mut self.parked) {
+            let Some(ClientRequest::Call(kind)) = ask.method else {
+                self.parked.push(ask);
+                continue;
+            };
+            let name = match crate::mcp::call::target(kind, ask.params()) {
+                Ok(target) => target.name.into_owned(),
+                Err(_) => String::new(),
+            };
+            self.refuse(&ask, kind == CallKind::Tool, &name, &refused, None, &[]);
+        }
+    }
+
+    /// The item that a call names: what is listed by that name, else, for a URI, a visible template that matches it,
+    /// or a result that handed it out. None for everything else, hidden or not there alike.
+    fn reach(&mut self, target: &Target<'_>) -> Option<Reached> {
+        let visibility = self.visibility.clone()?;
+        let key = ItemKey { kind: target.kind, name: target.key().into() };
+        if let Some((item, status)) = visibility.get(&key) {
+            return Some(Reached {
+                kind: target.kind,
+                name: item.key.name.clone(),
+                digest: Some(item.digest),
+                status: Some(status.clone()),
+                target: target.uri.clone(),
+            });
+        }
+        if target.kind != ItemKind::Resource {
+            return None;
+        }
+        let templates = self.visible_templates();
+        if let Some((key, _)) = templates.iter().find(|(_, t)| t.matches(target.key())) {
+            let digest = visibility.get(key).map(|(item, _)| item.digest);
+            return Some(Reached {
+                kind: key.kind,
+                name: key.name.clone(),
+                digest,
+                status: Some(Status::Visible),
+                target: Some(target.key().to_owned()),
+            });
+        }
+        self.handed.contains(target.key()).then(|| Reached {
+            kind: ItemKind::Resource,
+            name: target.key().into(),
+            digest: None,
+            status: None,
+            target: Some(target.key().to_owned()),
+        })
+    }
+
+    fn judge(&mut self, ask: &Ask, kind: CallKind, target: &Target<'_>, reached: Option<Reached>) {
+        let tool = target.kind == ItemKind::Tool;
+        let Some(reached) = reached else {
+            self.refuse(ask, tool, &target.name, &Refused::filtered(), None, &[]);
+            return;
+        };
+        let item = contract::Item {
+            kind: convert::kind(reached.kind),
+            name: reached.name.to_string(),
+            digest: reached.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+            labels: Vec::new(),
+        };
+        let call = contract::Call {
+            method: ask.name.to_string(),
+            item,
+            target: reached.target.clone(),
+            arguments: target.arguments.as_deref().map(str::to_owned),
+            labels: Vec::new(),
+        };
+        let context = Arc::new(CallContext {
+            generation: self.generation.clone(),
+            context: convert::context(&self.view, &self.caller),
+            call,
+            tool,
+            name: target.name.to_string(),
+            item: Some((reached.kind, reached.name)),
+            digest: reached.digest,
+        });
+        let subscription = (kind == CallKind::Subscribe).then(|| Subscription {
+            uri: target.key().to_owned(),
+            params: ask.params().unwrap_or("{}").to_owned(),
+        });
+        let view = self.host.view(&self.catalogue);
+        self.open.insert(ask.id.clone(), Open::Judging);
+        self.spent = true;
+        let ask = ask.clone();
+        let status = reached.status;
+        self.out.jobs.push(Box::pin(async move {
+            let judgement = judge::call(
+                &context.generation,
+                &view,
+                &context.context,
+                status.as_ref(),
+                &context.call,
+                ask.line.clone(),
+            )
+            .await;
+            Event::Judged(Box::new(Judged { ask, context, subscription, judgement }))
+        }));
+    }
+
+    /// Forwards a call that was permitted; refuses it otherwise.
+    pub(super) fn on_judged(&mut self, judged: Judged) {
+        let Judged { ask, context, subscription, judgement } = judged;
+        if matches!(self.open.get(&ask.id), Some(Open::Cancelled)) {
+            self.open.remove(&ask.id);
+            return;
+        }
+        let permit = match judgement.outcome {
+            Ok(permit) => permit,
+            Err(refused) => {
+                self.refuse(
+                    &ask,
+                    context.tool,
+                    &context.name,
+                    &refused,
+                    Some(&context),
+                    &judgement.micros,
+                );
+                return;
+            }
+        };
+        if !self.up || !self.forward(permit) {
+            self.dispatch(ask);
+            return;
+        }
+        self.record_call(&ask, &context, judgement.codes, judgement.micros);
+        if let Some(subscription) = subscription {
+            self.replay.subscriptions.insert(subscription.uri, subscription.params);
+        }
+        let token = ask.params().and_then(params::progress_token);
+        let forwarded = Forwarded { name: ask.name, what: Sent::Call(context), token };
+        self.open.insert(ask.id, Open::Forwarded(Box::new(forwarded)));
+    }
+
+    /// Refuses a call: a tool's in the form of a tool's result, others as an error.
+    fn refuse(
+        &mut self,
+        ask: &Ask,
+        tool: bool,
+        name: &str,
+        refused: &Refused,
+        context: Option<&CallContext>,
+        micros: &[(Arc<str>, u32)],
+    ) {
+        self.record_refusal(ask, name, refused, context, micros);
+        self.open.remove(&ask.id);
+        let line = refusal_line(&ask.id, tool, name, refused);
+        self.reply(line);
+    }
+
+    /// Requests about tasks: only those that calls of this session made.
+    pub(super) fn dispatch_task(&mut self, ask: Ask, kind: TaskKind) {
+        if !self.up {
+            self.park(ask);
+            return;
+        }
+        if self.view.quarantined || !self.view.enabled {
+            self.record_refused(&ask.name, "the server is withheld");
+            self.fail(&ask.id, INTERNAL_ERROR, "the server is withheld by operator policy");
+            return;
+        }
+        if kind == TaskKind::List {
+            self.record_plain(&ask.name, Outcome::Allowed);
+            self.send(ask, Protocol::Task, Sent::TaskList);
+            return;
+        }
+        let id = ask.params().and_then(params::task_id);
+        let Some(context) = id.and_then(|id| self.tasks.get(&*id).cloned()) else {
+            let reason = "no call of this session made this task";
+            self.record_refused(&ask.name, reason);
+            self.fail(&ask.id, INVALID_PARAMS, reason);
+            return;
+        };
+        self.record_plain(&ask.name, Outcome::Allowed);
+        let what = if kind == TaskKind::Result { Sent::Call(context) } else { Sent::Plain };
+        self.send(ask, Protocol::Task, what);
+    }
+
+    /// Whether a URI may be reached now: for what is pushed about it, and for subscriptions made again.
+    pub(super) fn may_reach(&mut self, uri: &str) -> bool {
+        let target = Target {
+            kind: ItemKind::Resource,
+            name: uri.into(),
+            uri: Some(uri.to_owned()),
+            arguments: None,
+            task: false,
+            progress_token: None,
+        };
+        self.reach(&target)
+            .is_some_and(|reached| !matches!(reached.status, Some(Status::Withheld(_))))
+    }
+}
+
+/// The answer to a refused call.
+pub(super) fn refusal_line(id: &OwnedId, tool: bool, name: &str, refused: &Refused) -> Vec<u8> {
+    let refusal = Refusal {
+        decision: refused.decision.word(),
+        code: &refused.code,
+        reason: &refused.reason,
+        remedy: refused.remedy.as_deref(),
+        tool: name,
+    };
+    if tool {
+        return reply::result(id.raw(), &refusal.tool_result());
+    }
+    reply::error(Some(id.raw()), INVALID_PARAMS, &refusal.reason(), Some(&refusal.data()))
+}
+
+/// What a refusal is in the audit.
+pub(super) const fn outcome_of(decision: Decision) -> Outcome {
+    match decision {
+        Decision::Filtered => Outcome::Filtered,
+        Decision::Locked => Outcome::Locked,
+        Decision::Denied => Outcome::Denied,
+        Decision::Withheld => Outcome::Withheld,
+        Decision::Error => Outcome::Error,
+    }
+}
+
+/// The kinds whose lists decide about a call.
+fn kinds_of(target: &Target<'_>) -> &'static [ItemKind] {
+    match target.kind {
+        ItemKind::Tool => &[ItemKind::Tool],
+        ItemKind::Prompt => &[ItemKind::Prompt],
+        _ => &[ItemKind::Resource, ItemKind::ResourceTemplate],
+    }
+}

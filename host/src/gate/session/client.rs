@@ -1,0 +1,281 @@
+//! What the client says.
+//!
+//! Knows which messages are understood at all: everything else gets an error, a record, and nothing goes upstream
+//! (design, invariant 9).
+
+use bytes::Bytes;
+
+use super::{Ask, Core, MAX_OPEN, Open, Own, Phase, Sent, params};
+use crate::audit::Outcome;
+use crate::chain::{Permit, Protocol};
+use crate::mcp::method::{self, ClientNotification, ClientRequest};
+use crate::wire::envelope::{
+    self, Envelope, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, Message, OwnedId,
+};
+use crate::wire::Frame;
+use crate::wire::reply;
+
+impl Core {
+    /// Takes what the client sent.
+    pub fn on_client(&mut self, frame: Frame) {
+        match frame {
+            Frame::Line(line) | Frame::Partial(line) => self.on_client_line(&line),
+            Frame::TooLong { id, is_request, bytes } => {
+                let limit = self.wire.max_message;
+                let reason = format!(
+                    "the message has {bytes} bytes, more than the {limit} allowed; raise `max_message` in [limits]"
+                );
+                self.record_refused("", &reason);
+                if is_request {
+                    let id = id.as_ref().map(OwnedId::raw);
+                    self.reply(reply::error(id, INVALID_REQUEST, &reason, None));
+                }
+            }
+        }
+    }
+
+    fn on_client_line(&mut self, line: &Bytes) {
+        let wire = self.wire.clone();
+        let envelope = match envelope::parse(line, &wire) {
+            Ok(envelope) => envelope,
+            Err(malformed) => {
+                let method = malformed.method.clone().unwrap_or_default();
+                self.record_refused(&method, &malformed.reason);
+                // JSON-RPC 2.0, section 4.1: a notification gets no answer, not even an error. One whose id cannot be
+                // read is answered with the id null.
+                let is_notification = malformed.id.is_none()
+                    && method::client_notification(&method).is_some();
+                if !is_notification {
+                    let id = malformed.id.as_ref().map(OwnedId::raw);
+                    self.reply(reply::error(id, malformed.code, &malformed.reason, None));
+                }
+                return;
+            }
+        };
+        let forwarded = line_of(line, &envelope);
+        match envelope.message {
+            Message::Request { id, method, params } => {
+                self.on_client_request(id.to_owned(), &method, params, forwarded);
+            }
+            Message::Notification { method, params } => {
+                self.on_client_notification(&method, params, forwarded);
+            }
+            Message::Result { id, .. } => self.on_client_answer(Some(&id.to_owned()), forwarded),
+            Message::Error { id, .. } => {
+                self.on_client_answer(id.map(|id| id.to_owned()).as_ref(), forwarded);
+            }
+        }
+    }
+
+    fn on_client_request(
+        &mut self,
+        id: OwnedId,
+        name: &str,
+        parameters: Option<&str>,
+        line: Bytes,
+    ) {
+        if matches!(self.open.get(&id), Some(open) if !matches!(open, Open::Cancelled)) {
+            let reason = "a request with this id is open already";
+            self.record_refused(name, reason);
+            self.reply(reply::error(Some(id.raw()), INVALID_REQUEST, reason, None));
+            return;
+        }
+        if self.open.len() >= MAX_OPEN {
+            let reason = "too many requests are open";
+            self.record_refused(name, reason);
+            self.reply(reply::error(Some(id.raw()), INTERNAL_ERROR, reason, None));
+            return;
+        }
+        let method = method::client_request(name);
+        if method.is_none() && !self.entry.lets_through(&self.config, name) {
+            self.record_refused(name, "nobody knows this method");
+            self.reply(reply::error(Some(id.raw()), METHOD_NOT_FOUND, "Method not found", None));
+            return;
+        }
+        let params = parameters.and_then(|text| place_of(&line, text));
+        let ask =
+            Ask { id, line, name: name.into(), method, params, after: self.reads.begun() };
+        match (ask.method, self.phase) {
+            // A later revision's first word. Whoever is told that the method is unknown falls back to `initialize`;
+            // some servers would refuse that after they have answered this.
+            (Some(ClientRequest::Discover), _) => {
+                self.reply(reply::error(
+                    Some(ask.id.raw()),
+                    METHOD_NOT_FOUND,
+                    "Method not found",
+                    None,
+                ));
+            }
+            (Some(ClientRequest::Initialize), Phase::Fresh) => self.initialize(ask),
+            (Some(ClientRequest::Initialize), _) => {
+                self.fail(&ask.id, INVALID_REQUEST, "the session is initialized already");
+            }
+            (Some(ClientRequest::Ping), Phase::Fresh | Phase::Asked | Phase::Describing) => {
+                self.reply(reply::result(ask.id.raw(), "{}"));
+            }
+            (_, Phase::Fresh | Phase::Asked | Phase::Describing) => {
+                self.record_refused(&ask.name, "the session is not initialized");
+                self.fail(&ask.id, INVALID_REQUEST, "the session is not initialized");
+            }
+            _ => self.dispatch(ask),
+        }
+    }
+
+    /// Sends a request on, or refuses it, or parks it.
+    pub(super) fn dispatch(&mut self, ask: Ask) {
+        match ask.method {
+            Some(ClientRequest::List(kind)) => self.dispatch_list(ask, kind),
+            Some(ClientRequest::Call(kind)) => self.dispatch_call(ask, kind),
+            Some(ClientRequest::Task(kind)) => self.dispatch_task(ask, kind),
+            _ => self.dispatch_plain(ask),
+        }
+    }
+
+    fn dispatch_plain(&mut self, ask: Ask) {
+        if self.view.quarantined || !self.view.enabled {
+            // It answers nothing: what the client needs to go on, the host answers itself.
+            match ask.method {
+                Some(ClientRequest::Ping | ClientRequest::SetLevel) => {
+                    self.open.remove(&ask.id);
+                    self.reply(reply::result(ask.id.raw(), "{}"));
+                }
+                _ => self.fail(&ask.id, INTERNAL_ERROR, "the server is withheld by operator policy"),
+            }
+            return;
+        }
+        if !self.up {
+            self.park(ask);
+            return;
+        }
+        let protocol = match ask.method {
+            Some(ClientRequest::Ping) => Protocol::Ping,
+            Some(ClientRequest::SetLevel) => {
+                self.replay.level = ask.params().map(str::to_owned);
+                Protocol::LogLevel
+            }
+            _ => Protocol::Vendor,
+        };
+        if protocol == Protocol::Vendor {
+            self.record_plain(&ask.name, Outcome::Allowed);
+        }
+        self.send(ask, protocol, Sent::Plain);
+    }
+
+    /// Forwards a request of the protocol itself.
+    pub(super) fn send(&mut self, ask: Ask, protocol: Protocol, what: Sent) {
+        let token = ask.params().and_then(params::progress_token);
+        let permit = Permit::protocol(protocol, ask.line);
+        self.forward(permit);
+        let forwarded = super::Forwarded { name: ask.name, what, token };
+        self.open.insert(ask.id, Open::Forwarded(Box::new(forwarded)));
+    }
+
+    fn on_client_notification(&mut self, name: &str, given: Option<&str>, line: Bytes) {
+        let Some(notification) = method::client_notification(name) else {
+            if self.entry.lets_through(&self.config, name) && self.has_voice() {
+                self.record_plain(name, Outcome::Allowed);
+                self.forward(Permit::protocol(Protocol::Vendor, line));
+            } else {
+                let reason = if method::client_request(name).is_some() {
+                    "a request without an id"
+                } else {
+                    "nobody knows this notification"
+                };
+                self.record_refused(name, reason);
+            }
+            return;
+        };
+        match notification {
+            ClientNotification::Initialized => self.on_initialized(line),
+            ClientNotification::Cancelled => self.on_client_cancelled(given, line),
+            ClientNotification::Progress if self.up => {
+                self.forward(Permit::protocol(Protocol::Progress, line));
+            }
+            ClientNotification::RootsListChanged if self.up => {
+                self.forward(Permit::protocol(Protocol::RootsChanged, line));
+            }
+            ClientNotification::TaskStatus if self.up => {
+                self.forward(Permit::protocol(Protocol::Task, line));
+            }
+            ClientNotification::Progress
+            | ClientNotification::RootsListChanged
+            | ClientNotification::TaskStatus => {}
+        }
+    }
+
+    /// The client no longer wants an answer: what was not forwarded never is.
+    fn on_client_cancelled(&mut self, given: Option<&str>, line: Bytes) {
+        let Some(id) = given.and_then(params::request_id) else {
+            self.record_refused("notifications/cancelled", "it names no request");
+            return;
+        };
+        match self.open.get(&id) {
+            Some(Open::Parked) => {
+                self.parked.retain(|ask| ask.id != id);
+                self.open.remove(&id);
+            }
+            Some(Open::Judging) => self.cancel(id),
+            Some(Open::Forwarded(forwarded)) => {
+                // MCP, basic/utilities/cancellation: `initialize` must not be cancelled.
+                if matches!(forwarded.what, Sent::Initialize) {
+                    return;
+                }
+                self.cancel(id);
+                self.forward(Permit::protocol(Protocol::Progress, line));
+            }
+            Some(Open::Cancelled) | None => {}
+        }
+    }
+
+    fn cancel(&mut self, id: OwnedId) {
+        self.open.insert(id.clone(), Open::Cancelled);
+        self.cancelled.push_back(id);
+        // A server need not answer what was cancelled, so the oldest are forgotten at some time.
+        if self.cancelled.len() > MAX_OPEN / 4
+            && let Some(oldest) = self.cancelled.pop_front()
+            && matches!(self.open.get(&oldest), Some(Open::Cancelled))
+        {
+            self.open.remove(&oldest);
+        }
+    }
+
+    /// The client's answer to a request of the server's.
+    fn on_client_answer(&mut self, id: Option<&OwnedId>, line: Bytes) {
+        match id {
+            Some(id) if self.asked.remove(id) => {
+                self.forward(Permit::protocol(Protocol::Answer, line));
+            }
+            _ => self.record_refused("", "an answer to nothing that was asked"),
+        }
+    }
+
+    /// Forwards a request of the host's own.
+    pub(super) fn send_own(
+        &mut self,
+        own: Own,
+        protocol: Protocol,
+        method: &str,
+        params: Option<&str>,
+    ) {
+        let id = self.own_id(own);
+        let mut line = reply::request(&id, method, params);
+        line.pop();
+        self.forward(Permit::protocol(protocol, line.into()));
+    }
+}
+
+/// What to write upstream for a message: the line itself, shared, where it may go on as it is.
+pub(super) fn line_of(line: &Bytes, envelope: &Envelope<'_>) -> Bytes {
+    if envelope.canonical { line.clone() } else { Bytes::from(envelope.forward().into_owned()) }
+}
+
+/// Where `part` stands in `line`, if it is a part of it or stands in it again.
+fn place_of(line: &Bytes, part: &str) -> Option<std::ops::Range<usize>> {
+    let (from, at) = (line.as_ptr() as usize, part.as_ptr() as usize);
+    let start = match at.checked_sub(from) {
+        Some(start) if start + part.len() <= line.len() => start,
+        // The line was written anew around the untouched part.
+        _ => memchr::memmem::find(line, part.as_bytes())?,
+    };
+    Some(start..start + part.len())
+}

@@ -1,0 +1,110 @@
+//! What goes into the audit.
+//!
+//! Knows how a decision becomes a record; the writing is the audit's.
+
+use std::sync::Arc;
+
+use super::calls::outcome_of;
+use super::{Ask, CallContext, Core};
+use crate::audit::{Outcome, Record};
+use crate::chain::Refused;
+
+/// The longest method that is recorded, characters.
+const MAX_METHOD: usize = 200;
+
+impl Core {
+    fn record(&self, method: &str, verdict: Outcome) -> Record {
+        Record {
+            generation: self.generation.id,
+            caller: self.caller.id.as_str().into(),
+            server: self.entry.name.as_str().into(),
+            method: method.chars().take(MAX_METHOD).collect(),
+            verdict,
+            ..Record::default()
+        }
+    }
+
+    /// A message that was not understood, or that nobody asked for.
+    pub(super) fn record_refused(&self, method: &str, reason: &str) {
+        let mut record = self.record(method, Outcome::Refused);
+        record.codes.push(("witgate".into(), reason.to_owned()));
+        self.host.audit.record(record);
+    }
+
+    /// A message of the protocol itself.
+    pub(super) fn record_plain(&self, method: &str, verdict: Outcome) {
+        self.host.audit.record(self.record(method, verdict));
+    }
+
+    /// A list.
+    pub(super) fn record_list(&self, ask: &Ask, verdict: Outcome) {
+        self.host.audit.record(self.record(&ask.name, verdict));
+    }
+
+    /// A call that went on.
+    pub(super) fn record_call(
+        &self,
+        ask: &Ask,
+        context: &CallContext,
+        codes: Vec<(Arc<str>, String)>,
+        micros: Vec<(Arc<str>, u32)>,
+    ) {
+        let mut record = self.record_of(&ask.name, context, Outcome::Allowed);
+        record.codes = codes;
+        record.micros = micros;
+        self.host.audit.record(record);
+    }
+
+    /// A call that was refused. One that reached no item is recorded under the name that was asked for.
+    pub(super) fn record_refusal(
+        &self,
+        ask: &Ask,
+        name: &str,
+        refused: &Refused,
+        context: Option<&CallContext>,
+        micros: &[(Arc<str>, u32)],
+    ) {
+        let verdict = outcome_of(refused.decision);
+        let mut record = match context {
+            Some(context) => self.record_of(&ask.name, context, verdict),
+            None => Record {
+                item: ask.item_kind().map(|kind| (kind, name.into())),
+                ..self.record(&ask.name, verdict)
+            },
+        };
+        record.codes.clone_from(&refused.codes);
+        if record.codes.is_empty() {
+            record.codes.push(("witgate".into(), refused.code.clone()));
+        }
+        record.decided_by.clone_from(&refused.decided_by);
+        record.micros = micros.to_vec();
+        self.host.audit.record(record);
+    }
+
+    /// A result that a policy refused or replaced.
+    pub(super) fn record_result(
+        &self,
+        method: &str,
+        context: &CallContext,
+        refused: Option<&Refused>,
+        codes: Vec<(Arc<str>, String)>,
+        micros: Vec<(Arc<str>, u32)>,
+    ) {
+        let verdict = refused.map_or(Outcome::Allowed, |refused| outcome_of(refused.decision));
+        let mut record = self.record_of(method, context, verdict);
+        record.codes = refused.map_or(codes, |refused| refused.codes.clone());
+        record.decided_by = refused.and_then(|refused| refused.decided_by.clone());
+        record.micros = micros;
+        self.host.audit.record(record);
+    }
+
+    fn record_of(&self, method: &str, context: &CallContext, verdict: Outcome) -> Record {
+        Record {
+            generation: context.generation.id,
+            item: context.item.clone(),
+            digest: context.digest,
+            arguments: context.call.arguments.as_deref().map(Into::into),
+            ..self.record(method, verdict)
+        }
+    }
+}

@@ -1,0 +1,348 @@
+//! What the server answers.
+//!
+//! Knows that an answer goes to who asked, once, and that a result is judged wherever it travels. A result that looks
+//! like a list and answers something else is refused: nothing in it was judged.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::calls::refusal_line;
+use super::handshake::Hello;
+use super::{CallContext, Core, Event, MAX_HANDED, Open, Own, Sent, params};
+use crate::chain::Refused;
+use crate::chain::judge::{self, Inspection};
+use crate::mcp::list::shape_of;
+use crate::mcp::uri::normal_form;
+use crate::wire::envelope::{Envelope, INTERNAL_ERROR, Message, OwnedId};
+use crate::wire::{reply, scan};
+
+/// A result that was judged.
+pub struct Inspected {
+    id: OwnedId,
+    method: Arc<str>,
+    context: Arc<CallContext>,
+    line: Bytes,
+    inspection: Inspection,
+}
+
+impl Core {
+    /// An answer of the server's, to a request of the host's or of the client's.
+    pub(super) fn on_server_answer(&mut self, line: &Bytes, envelope: &Envelope<'_>) {
+        let (id, result, error) = match &envelope.message {
+            Message::Result { id, result } => (Some(id), Some(*result), None),
+            Message::Error { id, error } => (id.as_ref(), None, Some(*error)),
+            _ => return,
+        };
+        let (Some(id), Some(span)) = (id, envelope.id_span.clone()) else {
+            tracing::debug!(server = %self.entry.name, "an answer without an id is dropped");
+            return;
+        };
+        if let crate::wire::envelope::Id::String { text, .. } = id
+            && let Some(own) = self.own.remove(&**text)
+        {
+            self.on_own_answer(own, line, span, result, error);
+            return;
+        }
+        let id = id.to_owned();
+        match self.open.get(&id) {
+            Some(Open::Forwarded(_)) => {
+                let Some(Open::Forwarded(forwarded)) = self.open.remove(&id) else { return };
+                let whole = super::client::line_of(line, envelope);
+                match forwarded.what {
+                    Sent::Initialize => self.on_initialize_answer(id, line, result),
+                    Sent::Plain => self.on_plain_answer(&id, whole, result),
+                    Sent::TaskList => self.on_task_list(&id, whole, result),
+                    Sent::Call(context) => {
+                        self.on_call_answer(id, forwarded.name, context, whole, result, error);
+                    }
+                }
+            }
+            Some(Open::Cancelled) => {
+                self.open.remove(&id);
+            }
+            _ => {
+                tracing::debug!(server = %self.entry.name, "an answer to nothing that was asked is dropped");
+            }
+        }
+    }
+
+    fn on_own_answer(
+        &mut self,
+        own: Own,
+        line: &Bytes,
+        id: Range<usize>,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) {
+        match own {
+            Own::Ignored => {}
+            Own::Initialize => match result {
+                Some(result) => {
+                    let result = part_of(line, result);
+                    self.on_hello(Hello { asked: None, line: line.clone(), result });
+                }
+                None => {
+                    self.out.end =
+                        Some("the server refuses to be initialized after its restart".to_owned());
+                }
+            },
+            Own::Page { kind, reading } => match (result, error) {
+                (Some(result), _) => {
+                    let result = part_of(line, result);
+                    self.on_page(kind, reading, line.clone(), id, result);
+                }
+                (None, error) => {
+                    let code = error.and_then(params::error_code).unwrap_or(INTERNAL_ERROR);
+                    self.on_page_error(kind, reading, line.clone(), id, code);
+                }
+            },
+        }
+    }
+
+    fn on_initialize_answer(
+        &mut self,
+        asked: OwnedId,
+        line: &Bytes,
+        result: Option<&str>,
+    ) {
+        match result {
+            Some(result) => {
+                let result = part_of(line, result);
+                self.open.insert(asked.clone(), Open::Judging);
+                self.on_hello(Hello { asked: Some(asked), line: line.clone(), result });
+            }
+            // The client may try again, with another protocol version. What the server says here is about the
+            // protocol; a server that is quarantined is not heard even so.
+            None => {
+                self.phase = super::Phase::Fresh;
+                self.replay.hello = None;
+                if self.view.quarantined || !self.view.enabled {
+                    let reason = "the server refuses to be initialized";
+                    self.reply(reply::error(Some(asked.raw()), INTERNAL_ERROR, reason, None));
+                } else {
+                    self.relay(line.clone());
+                }
+            }
+        }
+    }
+
+    fn on_plain_answer(&mut self, id: &OwnedId, line: Bytes, result: Option<&str>) {
+        if result.and_then(shape_of).is_some() {
+            self.refuse_list_shape(id, "");
+        } else {
+            self.relay(line);
+        }
+    }
+
+    /// A list that answers something else: nothing of it was judged.
+    fn refuse_list_shape(&mut self, id: &OwnedId, method: &str) {
+        let reason = "the server answered with a list that was not asked for; it is withheld";
+        self.record_refused(method, reason);
+        self.reply(reply::error(Some(id.raw()), INTERNAL_ERROR, reason, None));
+    }
+
+    /// `tasks/list`: only the tasks that calls of this session made.
+    fn on_task_list(&mut self, id: &OwnedId, line: Bytes, result: Option<&str>) {
+        let Some(result) = result else {
+            self.relay(line);
+            return;
+        };
+        if shape_of(result).is_some() {
+            self.refuse_list_shape(id, "tasks/list");
+            return;
+        }
+        let kept = scan::members(result).ok().and_then(|members| {
+            let tasks = members.iter().find(|member| member.is("tasks"))?;
+            let all = scan::elements(tasks.value).ok()?;
+            let ours: Vec<&str> = all
+                .iter()
+                .filter(|task| {
+                    params::task_id(task).is_some_and(|id| self.tasks.contains_key(&*id))
+                })
+                .copied()
+                .collect();
+            (ours.len() != all.len()).then(|| {
+                let at = tasks.value_start;
+                let (head, tail) = (&result[..at], &result[at + tasks.value.len()..]);
+                format!("{head}[{}]{tail}", ours.join(","))
+            })
+        });
+        match kept {
+            Some(kept) => self.reply(reply::result(id.raw(), &kept)),
+            None => self.relay(line),
+        }
+    }
+
+    fn on_call_answer(
+        &mut self,
+        id: OwnedId,
+        method: Arc<str>,
+        context: Arc<CallContext>,
+        line: Bytes,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) {
+        if let Some(result) = result {
+            if shape_of(result).is_some() {
+                self.refuse_list_shape(&id, &method);
+                return;
+            }
+            if let Some(task) = params::made_task(result) {
+                self.tasks.insert(task.into_owned(), context.clone());
+            }
+        }
+        if !context.generation.inspects_results() {
+            if let Some(result) = result {
+                self.remember_handed(result);
+            }
+            self.relay(line);
+            return;
+        }
+        let outcome = match (result, error) {
+            (Some(result), _) => result.to_owned(),
+            (None, error) => format!("{{\"error\":{}}}", error.unwrap_or("null")),
+        };
+        let view = self.host.view(&self.catalogue);
+        self.open.insert(id.clone(), Open::Judging);
+        self.spent = true;
+        self.out.jobs.push(Box::pin(async move {
+            let inspection = judge::result(
+                &context.generation,
+                &view,
+                &context.context,
+                &context.call,
+                &outcome,
+            )
+            .await;
+            Event::Inspected(Box::new(Inspected { id, method, context, line, inspection }))
+        }));
+    }
+
+    /// The result-gates are through with a result.
+    pub(super) fn on_inspected(&mut self, inspected: Inspected) {
+        let Inspected { id, method, context, line, inspection } = inspected;
+        let cancelled = matches!(self.open.remove(&id), Some(Open::Cancelled));
+        match inspection.outcome {
+            Err(refused) => {
+                self.withhold(&id, &method, &context, &refused, inspection.micros, cancelled);
+            }
+            Ok(replaced) => {
+                if replaced.is_some() || !inspection.codes.is_empty() {
+                    let codes = inspection.codes;
+                    self.record_result(&method, &context, None, codes, inspection.micros);
+                }
+                if cancelled {
+                    return;
+                }
+                match replaced {
+                    None => {
+                        self.remember_handed(result_of(&line).unwrap_or("{}"));
+                        self.relay(line);
+                    }
+                    Some(text) => self.reply_replaced(&id, &text),
+                }
+            }
+        }
+    }
+
+    fn withhold(
+        &mut self,
+        id: &OwnedId,
+        method: &str,
+        context: &CallContext,
+        refused: &Refused,
+        micros: Vec<(Arc<str>, u32)>,
+        cancelled: bool,
+    ) {
+        self.record_result(method, context, Some(refused), Vec::new(), micros);
+        if !cancelled {
+            self.reply(refusal_line(id, context.tool, &context.name, refused));
+        }
+    }
+
+    /// A replacement stands for a result, or, in the shape `{"error": …}`, for an error.
+    fn reply_replaced(&mut self, id: &OwnedId, text: &str) {
+        let members = scan::members(text).unwrap_or_default();
+        match members.as_slice() {
+            [only] if only.is("error") => {
+                let mut line =
+                    format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":", id.raw()).into_bytes();
+                line.extend_from_slice(only.value.as_bytes());
+                line.extend_from_slice(b"}\n");
+                self.reply(line);
+            }
+            _ if shape_of(text).is_some() => self.refuse_list_shape(id, ""),
+            _ => {
+                self.remember_handed(text);
+                self.reply(reply::result(id.raw(), text));
+            }
+        }
+    }
+
+    /// Remembers the URIs that a result hands out: those may be read, although no list holds them.
+    fn remember_handed(&mut self, result: &str) {
+        if memchr::memmem::find(result.as_bytes(), b"uri").is_none() {
+            return;
+        }
+        let mut found = Vec::new();
+        collect_uris(result, &mut found);
+        for uri in found {
+            if self.handed.len() >= MAX_HANDED {
+                tracing::warn!("results handed out more than {MAX_HANDED} URIs; no more are remembered");
+                return;
+            }
+            self.handed.insert(normal_form(&uri).into_owned());
+        }
+    }
+}
+
+/// Every string that is the member `uri` of some object. Depth is bounded by the envelope's limit.
+fn collect_uris(value: &str, found: &mut Vec<String>) {
+    match value.as_bytes().first() {
+        Some(b'{') => {
+            for member in scan::members(value).unwrap_or_default() {
+                if member.is("uri")
+                    && let Some(raw) =
+                        member.value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+                {
+                    found.push(scan::unescape(raw).into_owned());
+                } else {
+                    collect_uris(member.value, found);
+                }
+            }
+        }
+        Some(b'[') => {
+            for element in scan::elements(value).unwrap_or_default() {
+                collect_uris(element, found);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// The result within a response's line.
+fn result_of(line: &Bytes) -> Option<&str> {
+    let members = scan::members(std::str::from_utf8(line).ok()?).ok()?;
+    members.into_iter().find(|member| member.is("result")).map(|member| member.value)
+}
+
+/// Where `part` stands in the line it was read from.
+fn part_of(line: &Bytes, part: &str) -> Range<usize> {
+    let start = (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize);
+    start..(start + part.len()).min(line.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uris_are_found_at_any_depth_and_only_as_strings() {
+        let mut found = Vec::new();
+        let result = r#"{"content":[{"type":"resource_link","uri":"a:1"},{"resource":{"uri":"a:\u0032"}}],"uri":7}"#;
+        collect_uris(result, &mut found);
+        assert_eq!(found, ["a:1", "a:2"]);
+    }
+}

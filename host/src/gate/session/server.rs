@@ -1,0 +1,141 @@
+//! What the server says.
+//!
+//! Knows which of a server's messages may reach the client; answers to requests are in `results`.
+
+use bytes::Bytes;
+
+use super::{Core, Open, params};
+use crate::mcp::escape::visible_cut;
+use crate::mcp::method::{self, ServerNotification};
+use crate::mcp::uri::normal_form;
+use crate::wire::envelope::{
+    self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, OwnedId,
+};
+use crate::wire::Frame;
+
+/// What is shown of a line that is no message, characters.
+const SHOWN: usize = 200;
+
+impl Core {
+    /// Takes what the server sent.
+    pub fn on_server(&mut self, frame: Frame) {
+        match frame {
+            Frame::Line(line) | Frame::Partial(line) => self.on_server_line(&line),
+            Frame::TooLong { id, is_request, bytes } => {
+                let limit = self.wire.max_message;
+                let reason = format!(
+                    "the server's message has {bytes} bytes, more than the {limit} allowed; raise `max_message` in \
+                     [limits]"
+                );
+                self.on_bad_answer(id.filter(|_| !is_request), &reason);
+            }
+        }
+    }
+
+    fn on_server_line(&mut self, line: &Bytes) {
+        if self.on_page_again(line) {
+            return;
+        }
+        let wire = self.wire.clone();
+        let envelope = match envelope::parse(line, &wire) {
+            Ok(envelope) => envelope,
+            Err(malformed) => {
+                let text = String::from_utf8_lossy(line);
+                tracing::warn!(
+                    server = %self.entry.name,
+                    "a line that is no message is dropped ({}): {}",
+                    malformed.reason,
+                    visible_cut(&text, SHOWN)
+                );
+                let id = malformed.id.filter(|_| malformed.method.is_none());
+                let reason = format!("the server's answer is malformed: {}", malformed.reason);
+                self.on_bad_answer(id, &reason);
+                return;
+            }
+        };
+        match &envelope.message {
+            Message::Result { .. } | Message::Error { .. } => {
+                self.on_server_answer(line, &envelope);
+            }
+            Message::Request { id, method, .. } => {
+                let id = id.to_owned();
+                let known = method::server_request(method).is_some()
+                    || self.entry.lets_through(&self.config, method);
+                if known {
+                    let whole = super::client::line_of(line, &envelope);
+                    self.on_server_request(id, method, whole);
+                } else {
+                    self.record_refused(method, "the server asks what nobody knows");
+                    self.answer_server(&id, METHOD_NOT_FOUND, "Method not found");
+                }
+            }
+            Message::Notification { method, params } => {
+                let whole = super::client::line_of(line, &envelope);
+                self.on_server_notification(method, *params, whole);
+            }
+        }
+    }
+
+    /// An answer that cannot be used: who waits for it is told.
+    fn on_bad_answer(&mut self, id: Option<OwnedId>, reason: &str) {
+        self.record_refused("", reason);
+        let Some(id) = id else { return };
+        let text = id.raw().trim_matches('"').to_owned();
+        match self.own.remove(&text) {
+            Some(super::Own::Page { kind, reading }) => {
+                self.on_page_malformed(kind, reading, reason.to_owned());
+            }
+            Some(super::Own::Initialize) => self.out.end = Some(reason.to_owned()),
+            Some(super::Own::Ignored) => {}
+            None if matches!(self.open.get(&id), Some(Open::Forwarded(_))) => {
+                self.fail(&id, INTERNAL_ERROR, reason);
+            }
+            None => {}
+        }
+    }
+
+    fn on_server_notification(&mut self, name: &str, given: Option<&str>, line: Bytes) {
+        match method::server_notification(name) {
+            Some(ServerNotification::ListChanged(kinds)) => self.read_for_server(kinds),
+            Some(notification) => {
+                if self.concerns_client(notification, given) {
+                    self.say(super::voice::Said::Notification(line));
+                }
+            }
+            None if self.entry.lets_through(&self.config, name) => {
+                self.say(super::voice::Said::Notification(line));
+            }
+            None => self.record_refused(name, "nobody knows this notification"),
+        }
+    }
+
+    /// Whether a notification is about something the client has to do with.
+    fn concerns_client(&mut self, notification: ServerNotification, given: Option<&str>) -> bool {
+        match notification {
+            ServerNotification::Progress => {
+                let Some(token) = given.and_then(params::told_token) else { return false };
+                self.open.values().any(|open| {
+                    matches!(open, Open::Forwarded(f) if f.token.as_deref() == Some(token))
+                }) || !self.tasks.is_empty()
+            }
+            ServerNotification::Cancelled => {
+                let id = given.and_then(params::request_id);
+                id.is_some_and(|id| self.asked.remove(&id))
+            }
+            ServerNotification::ResourceUpdated => {
+                let Some(uri) = given.and_then(params::uri) else { return false };
+                let uri = normal_form(&uri).into_owned();
+                // A sub-resource of what is subscribed to may be named (MCP, server/resources, subscriptions).
+                let subscribed = self.replay.subscriptions.contains_key(&uri)
+                    || !self.replay.subscriptions.is_empty();
+                subscribed && self.may_reach(&uri)
+            }
+            ServerNotification::TaskStatus => given
+                .and_then(params::task_id)
+                .is_some_and(|id| self.tasks.contains_key(&*id)),
+            ServerNotification::Message
+            | ServerNotification::ElicitationComplete
+            | ServerNotification::ListChanged(_) => true,
+        }
+    }
+}
