@@ -143,9 +143,21 @@ pub mod rt {
     pub fn configured<P: Policy>(settings_json: &str) -> Result<P, String> {
         let settings = match settings_json.trim() {
             "" | "null" => Default::default(),
-            text => serde_json::from_str(text).map_err(|error| format!("settings: {error}"))?,
+            text => serde_json::from_str(text).map_err(|error| located::<P>(text, &error))?,
         };
         P::new(settings)
+    }
+
+    /// What is wrong with settings, and where: the person wrote a table of keys, not this text's lines and columns.
+    #[cold]
+    fn located<P: Policy>(text: &str, error: &serde_json::Error) -> String {
+        let mut again = serde_json::Deserializer::from_str(text);
+        match serde_path_to_error::deserialize::<_, P::Settings>(&mut again) {
+            Err(found) if found.path().iter().len() > 0 => {
+                format!("settings: {}: {}", found.path(), found.inner())
+            }
+            _ => format!("settings: {error}"),
+        }
     }
 
     impl<C: Component> bindings::settings::exports::witgate::policy::settings::Guest for C {

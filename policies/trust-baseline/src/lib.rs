@@ -1,1 +1,132 @@
-//! x
+//! `trust-baseline`: what a trusted server shows first is approved; what appears or changes afterwards waits for a
+//! person.
+//!
+//! Facts are stored, status is derived: see [`state`] for the rules, [`keys`] for what is stored where. Judging hooks
+//! read facts only; what was seen is read by recording hooks and `entries`.
+//!
+//! Knows digests, never definitions, and quotes nothing a server wrote.
+
+pub mod keys;
+pub mod observe;
+pub mod records;
+pub mod review;
+pub mod state;
+pub mod view;
+
+use witgate_policy::{
+    Catalogue, Change, Context, Decided, Decision, Denial, Entry, Host, Item, ItemKind, Locked,
+    Policy, Refusal, Server, Withheld, export,
+};
+
+use records::Stored;
+use state::Status;
+
+/// What the operator may set.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// Whether resources are pinned as well. Servers list files and rows as resources, which come and go.
+    pub resources: bool,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct TrustBaseline {
+    settings: Settings,
+}
+
+/// Names a command that exists.
+const REMEDY: &str = "A person can read the difference and decide: `witgate review`";
+
+impl Policy for TrustBaseline {
+    type Settings = Settings;
+
+    fn new(settings: Settings) -> Result<Self, String> {
+        Ok(Self { settings })
+    }
+
+    fn observe(
+        &self,
+        host: &impl Host,
+        server: &Server,
+        catalogue: &Catalogue,
+        now_ms: u64,
+    ) -> Vec<Change> {
+        observe::observe(host, &self.settings, server, catalogue, now_ms)
+    }
+
+    fn filter(&self, host: &impl Host, context: &Context, items: &[Item]) -> Vec<Option<Denial>> {
+        let prefix = keys::items(&context.server.name);
+        let records = host.scan(&prefix);
+        let mut key = prefix.clone();
+        let judge = |item: &Item| {
+            if !self.settings.covers(item) {
+                return None;
+            }
+            key.truncate(prefix.len());
+            keys::push_item(&mut key, &item.kind, &item.name);
+            let found = records.binary_search_by(|(found, _)| found.as_str().cmp(&key));
+            let status = match found {
+                Ok(at) => Stored::status_of_text(&records[at].1, &item.digest),
+                Err(_) => Status::Pending,
+            };
+            denial(status)
+        };
+        items.iter().map(judge).collect()
+    }
+
+    fn surface(
+        &self,
+        _host: &impl Host,
+        _context: &Context,
+        withheld: &[Withheld],
+    ) -> Vec<Option<Locked>> {
+        let judge = |withheld: &Withheld| {
+            let status = match withheld.denial.code.as_str() {
+                code @ ("pending_approval" | "changed" | "blocked") => code,
+                // To an agent it is what it is to the person: something that must be approved.
+                "record_corrupt" => "pending_approval",
+                _ => return None,
+            };
+            Some(Locked::new(status, REMEDY))
+        };
+        withheld.iter().map(judge).collect()
+    }
+
+    fn entries(&self, host: &impl Host, server: Option<&str>) -> Vec<Entry> {
+        review::entries(host, &self.settings, server)
+    }
+
+    fn decide(&self, host: &impl Host, decision: &Decision) -> Result<Decided, Refusal> {
+        review::decide(host, &self.settings, decision)
+    }
+}
+
+impl Settings {
+    /// Whether items of this kind are pinned.
+    pub fn covers_kind(&self, kind: &ItemKind) -> bool {
+        *kind != ItemKind::ResourceItem || self.resources
+    }
+
+    /// Whether this item is pinned. A URI that a result handed out has no definition, so nothing to pin.
+    fn covers(&self, item: &Item) -> bool {
+        self.covers_kind(&item.kind)
+            && !(item.kind == ItemKind::ResourceItem && item.digest.is_empty())
+    }
+}
+
+fn denial(status: Status) -> Option<Denial> {
+    let (code, reason) = match status {
+        Status::Approved => return None,
+        Status::Pending => ("pending_approval", "This has not been approved yet"),
+        Status::Changed => ("changed", "This is no longer what was approved"),
+        Status::Blocked => ("blocked", "The operator blocked this"),
+        Status::Corrupt => (
+            "record_corrupt",
+            "The record of its approval cannot be read",
+        ),
+    };
+    Some(Denial::new(code, reason).remedy(REMEDY))
+}
+
+export!(TrustBaseline: settings, inventory, list_filter, discovery_surface, review);

@@ -1,0 +1,230 @@
+//! What lists mean: which items every one of them admits.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+
+use witgate_policy::ItemKind;
+
+use crate::glob;
+use crate::normal;
+use crate::settings::{Lists, Source};
+
+/// Everything the operator said, checked once.
+#[derive(Debug)]
+pub(crate) struct Rules {
+    /// Scopes for every server, and for those that are named.
+    scopes: Vec<(Option<String>, Scope)>,
+}
+
+/// The rules that concern one server.
+#[derive(Debug)]
+pub(crate) struct ServerRules<'a>(Vec<&'a Scope>);
+
+/// One `Lists`, checked.
+#[derive(Debug)]
+struct Scope {
+    tools: Pair,
+    prompts: Pair,
+    resources: Pair,
+}
+
+/// What is admitted and what refused, of one kind, by one scope.
+#[derive(Debug)]
+struct Pair {
+    allow: Option<Patterns>,
+    deny: Patterns,
+}
+
+/// Entries in the form names are compared in.
+#[derive(Debug, Default)]
+struct Patterns {
+    exact: BTreeSet<String>,
+    globs: Vec<String>,
+}
+
+/// What a list's entries are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Entries {
+    Names,
+    Uris,
+}
+
+impl Rules {
+    /// Checks settings; an error names the list and the entry.
+    pub(crate) fn new(settings: &Source) -> Result<Self, String> {
+        let mut rules = Self { scopes: Vec::new() };
+        rules.add(settings, "")?;
+        Ok(rules)
+    }
+
+    /// Adds a source and the sources in it. `path` says where it stands in the settings.
+    fn add(&mut self, source: &Source, path: &str) -> Result<(), String> {
+        self.scopes.push((None, Scope::new(&source.lists(), path)?));
+        for (server, lists) in &source.servers {
+            let scope = Scope::new(lists, &format!("{path}servers.{server}."))?;
+            self.scopes.push((Some(server.clone()), scope));
+        }
+        for (n, inner) in source.sources.iter().enumerate() {
+            self.add(inner, &format!("{path}sources[{n}]."))?;
+        }
+        Ok(())
+    }
+
+    /// The rules that concern one server.
+    pub(crate) fn of(&self, server: &str) -> ServerRules<'_> {
+        let concerns = |name: &Option<String>| name.as_deref().is_none_or(|name| name == server);
+        let scopes = self.scopes.iter().filter(|(name, _)| concerns(name));
+        ServerRules(scopes.map(|(_, scope)| scope).collect())
+    }
+}
+
+impl ServerRules<'_> {
+    /// Whether every list admits the item. The self-description has no name to be listed by, so no list concerns it.
+    pub(crate) fn admit(&self, kind: &ItemKind, name: &str) -> bool {
+        let pair: fn(&Scope) -> &Pair = match kind {
+            ItemKind::Tool => |scope| &scope.tools,
+            ItemKind::Prompt => |scope| &scope.prompts,
+            ItemKind::ResourceItem | ItemKind::ResourceTemplate => |scope| &scope.resources,
+            ItemKind::SelfDescription | ItemKind::Other(_) => return true,
+        };
+        let entries = match kind {
+            ItemKind::ResourceItem | ItemKind::ResourceTemplate => Entries::Uris,
+            _ => Entries::Names,
+        };
+        let mut forms = Forms::new(name, entries);
+        self.0.iter().all(|scope| pair(scope).admits(&mut forms))
+    }
+}
+
+impl Scope {
+    fn new(lists: &Lists, path: &str) -> Result<Self, String> {
+        let pair = |allow: &Option<Vec<String>>, deny: &[String], suffix: &str, entries| {
+            let allow_path = format!("{path}allow{suffix}");
+            let allow = allow
+                .as_deref()
+                .map(|list| Patterns::new(list, &allow_path, |entry| allow_form(entry, entries)));
+            let deny_path = format!("{path}deny{suffix}");
+            Ok::<_, String>(Pair {
+                allow: allow.transpose()?,
+                deny: Patterns::new(deny, &deny_path, |entry| deny_form(entry, entries))?,
+            })
+        };
+        Ok(Self {
+            tools: pair(&lists.allow, &lists.deny, "", Entries::Names)?,
+            prompts: pair(
+                &lists.allow_prompts,
+                &lists.deny_prompts,
+                "_prompts",
+                Entries::Names,
+            )?,
+            resources: pair(
+                &lists.allow_resources,
+                &lists.deny_resources,
+                "_resources",
+                Entries::Uris,
+            )?,
+        })
+    }
+}
+
+impl Pair {
+    fn admits(&self, forms: &mut Forms<'_>) -> bool {
+        if self.deny.match_any(forms.for_deny()) {
+            return false;
+        }
+        match &self.allow {
+            None => true,
+            Some(allow) => forms.for_allow().is_some_and(|form| allow.match_any(form)),
+        }
+    }
+}
+
+impl Patterns {
+    fn new(entries: &[String], path: &str, form: impl Fn(&str) -> String) -> Result<Self, String> {
+        let mut patterns = Self::default();
+        for (n, entry) in entries.iter().enumerate() {
+            let form = form(entry);
+            if form.is_empty() {
+                return Err(format!(
+                    "{path}[{n}] has no visible character: write a name, or `*` for all"
+                ));
+            }
+            if glob::is_glob(&form) {
+                patterns.globs.push(form);
+            } else {
+                patterns.exact.insert(form);
+            }
+        }
+        Ok(patterns)
+    }
+
+    fn match_any(&self, form: &str) -> bool {
+        self.exact.contains(form) || self.globs.iter().any(|glob| glob::matches(glob, form))
+    }
+}
+
+/// The form a `deny` entry is compared in: as wide as can be.
+fn deny_form(entry: &str, entries: Entries) -> String {
+    match entries {
+        Entries::Names => normal::folded(entry).into_owned(),
+        Entries::Uris => normal::folded(&uri_entry(entry)).into_owned(),
+    }
+}
+
+/// The form an `allow` entry is compared in. Names may differ in case; URIs may not, since to a server `/A` and `/a`
+/// can be two files.
+fn allow_form(entry: &str, entries: Entries) -> String {
+    match entries {
+        Entries::Names => normal::folded(entry).into_owned(),
+        Entries::Uris => uri_entry(normal::cleaned(entry).as_ref()).into_owned(),
+    }
+}
+
+/// A URI from the settings in the spelling the host gives those of items. An entry with `*` stays as it was typed:
+/// normalizing it could take a wildcard for a path segment. (`?` begins a URI's query, so it does not count here.)
+fn uri_entry(entry: &str) -> Cow<'_, str> {
+    if entry.contains('*') {
+        Cow::Borrowed(entry)
+    } else {
+        normal::uri(entry)
+    }
+}
+
+/// A name in the forms it is compared in, made when they are first wanted.
+struct Forms<'a> {
+    name: &'a str,
+    entries: Entries,
+    folded: Option<Cow<'a, str>>,
+    /// Inner none: no allow list admits this spelling.
+    allowed: Option<Option<Cow<'a, str>>>,
+}
+
+impl<'a> Forms<'a> {
+    fn new(name: &'a str, entries: Entries) -> Self {
+        Self {
+            name,
+            entries,
+            folded: None,
+            allowed: None,
+        }
+    }
+
+    fn for_deny(&mut self) -> &str {
+        self.folded.get_or_insert_with(|| normal::folded(self.name))
+    }
+
+    /// None if normalization alters the name beyond case: what only looks like an admitted name is not admitted.
+    fn for_allow(&mut self) -> Option<&str> {
+        let (name, entries) = (self.name, self.entries);
+        let form = self.allowed.get_or_insert_with(|| {
+            if normal::cleaned(name) != name {
+                return None;
+            }
+            Some(match entries {
+                Entries::Names => normal::folded(name),
+                Entries::Uris => Cow::Borrowed(name),
+            })
+        });
+        form.as_deref()
+    }
+}

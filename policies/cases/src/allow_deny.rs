@@ -1,0 +1,300 @@
+//! Cases of `allow-deny`.
+
+use witgate_policy::testing::{context, item, tool_call};
+use witgate_policy::{Call, ItemKind, Verdict};
+
+use crate::{Subject, digest};
+
+/// Every case.
+pub fn all<S: Subject>() {
+    without_lists_all_is_admitted::<S>();
+    f1_an_exact_denial_hides_that_name_only::<S>();
+    f2_a_call_in_other_case_is_refused::<S>();
+    f3_deny_wins_over_allow::<S>();
+    f4_a_glob_hides_all_it_matches::<S>();
+    f9_a_denied_resource_is_refused_by_every_method::<S>();
+    f10_other_spellings_of_a_denied_name_are_caught::<S>();
+    f14_every_source_must_admit::<S>();
+    f17_what_a_template_reaches_is_judged_by_its_uri::<S>();
+    an_allow_list_admits_no_lookalikes::<S>();
+    an_allowed_uri_is_that_spelling_only::<S>();
+    kinds_have_lists_of_their_own::<S>();
+    lists_by_server_concern_that_server::<S>();
+    the_self_description_is_nobodys_list::<S>();
+    wrong_settings_are_refused::<S>();
+}
+
+const TOOLS: [&str; 4] = ["read_file", "delete_repo", "Delete_Repo2", "write"];
+
+fn policy<S: Subject>(settings: &str) -> S {
+    S::new(settings).expect("the settings are right")
+}
+
+/// Which of the names of a kind are kept at a server.
+fn kept<'a, S: Subject>(
+    policy: &S,
+    server: &str,
+    kind: &ItemKind,
+    names: &[&'a str],
+) -> Vec<&'a str> {
+    let items: Vec<_> = names
+        .iter()
+        .map(|name| item(kind.clone(), name, &digest(name)))
+        .collect();
+    let verdicts = policy.filter(&context(server), &items);
+    assert_eq!(verdicts.len(), names.len());
+    for denial in verdicts.iter().flatten() {
+        assert_eq!(denial.code, "denied_by_operator");
+        assert_eq!(denial.remedy, None);
+    }
+    let kept = names
+        .iter()
+        .zip(verdicts)
+        .filter(|(_, verdict)| verdict.is_none());
+    kept.map(|(name, _)| *name).collect()
+}
+
+fn tools<'a, S: Subject>(settings: &str, names: &[&'a str]) -> Vec<&'a str> {
+    kept(&policy::<S>(settings), "s", &ItemKind::Tool, names)
+}
+
+fn resources<'a, S: Subject>(settings: &str, names: &[&'a str]) -> Vec<&'a str> {
+    kept(&policy::<S>(settings), "s", &ItemKind::ResourceItem, names)
+}
+
+/// Whether a call is allowed.
+fn allowed<S: Subject>(settings: &str, call: &Call) -> bool {
+    match policy::<S>(settings).check(&context("s"), call) {
+        Verdict::Allow => true,
+        Verdict::Deny(denial) => {
+            assert_eq!(denial.code, "denied_by_operator");
+            false
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+fn without_lists_all_is_admitted<S: Subject>() {
+    for settings in ["", "null", "{}"] {
+        assert_eq!(tools::<S>(settings, &TOOLS), TOOLS);
+    }
+    assert!(allowed::<S>("{}", &tool_call("write", "{}")));
+}
+
+fn f1_an_exact_denial_hides_that_name_only<S: Subject>() {
+    let kept = tools::<S>(r#"{"deny":["delete_repo"]}"#, &TOOLS);
+    assert_eq!(kept, ["read_file", "Delete_Repo2", "write"]);
+}
+
+fn f2_a_call_in_other_case_is_refused<S: Subject>() {
+    let settings = r#"{"deny":["delete_repo"]}"#;
+    assert!(!allowed::<S>(settings, &tool_call("DELETE_REPO", "{}")));
+    assert!(allowed::<S>(settings, &tool_call("delete_repo2", "{}")));
+}
+
+fn f3_deny_wins_over_allow<S: Subject>() {
+    let settings = r#"{"allow":["delete_repo2","read_file"],"deny":["READ_FILE"]}"#;
+    assert_eq!(tools::<S>(settings, &TOOLS), ["Delete_Repo2"]);
+}
+
+fn f4_a_glob_hides_all_it_matches<S: Subject>() {
+    assert_eq!(
+        tools::<S>(r#"{"deny":["delete_*"]}"#, &TOOLS),
+        ["read_file", "write"]
+    );
+    assert_eq!(
+        tools::<S>(r#"{"deny":["?rite","*FILE"]}"#, &TOOLS),
+        ["delete_repo", "Delete_Repo2"]
+    );
+    assert_eq!(tools::<S>(r#"{"deny":["*"]}"#, &TOOLS), [""; 0]);
+}
+
+fn f9_a_denied_resource_is_refused_by_every_method<S: Subject>() {
+    for method in [
+        "resources/read",
+        "resources/subscribe",
+        "completion/complete",
+    ] {
+        let call = |name: &str| Call {
+            method: method.to_owned(),
+            item: item(ItemKind::ResourceItem, name, ""),
+            target: None,
+            arguments: None,
+            labels: Vec::new(),
+        };
+        let settings = r#"{"deny_resources":["file:///a"]}"#;
+        assert!(!allowed::<S>(settings, &call("file:///a")), "{method}");
+        assert!(allowed::<S>(settings, &call("file:///b")), "{method}");
+    }
+}
+
+fn f10_other_spellings_of_a_denied_name_are_caught<S: Subject>() {
+    let spellings = [
+        " delete_repo",
+        "delete_repo\u{a0}",
+        "DELETE_REPO",
+        "delete\u{200b}_repo",
+        "\u{202e}delete_repo",
+        "\u{ff24}\u{ff25}lete_repo",
+        "delete_rep\u{ff4f}",
+        "dele\u{ad}te_repo",
+    ];
+    for entry in ["delete_repo", "Delete_Repo", " delete_repo ", "delete_*"] {
+        let settings = format!(r#"{{"deny":["{entry}"]}}"#);
+        assert_eq!(tools::<S>(&settings, &spellings), [""; 0], "{entry}");
+    }
+    for spelling in spellings {
+        assert!(!allowed::<S>(
+            r#"{"deny":["delete_repo"]}"#,
+            &tool_call(spelling, "{}")
+        ));
+    }
+}
+
+fn f14_every_source_must_admit<S: Subject>() {
+    let names = ["a", "b", "c"];
+    let both = r#"{"allow":["a","b"],"sources":[{"allow":["b","c"]}]}"#;
+    assert_eq!(tools::<S>(both, &names), ["b"]);
+    assert_eq!(tools::<S>(r#"{"allow":[]}"#, &names), [""; 0]);
+    assert_eq!(
+        tools::<S>(r#"{"allow":[],"sources":[{"allow":["a"]}]}"#, &names),
+        [""; 0]
+    );
+    assert_eq!(
+        tools::<S>(r#"{"allow":["a"],"sources":[{"allow":[]}]}"#, &names),
+        [""; 0]
+    );
+    let third = r#"{"sources":[{},{"servers":{"s":{"deny":["a"]}}},{"deny":["b"]}]}"#;
+    assert_eq!(tools::<S>(third, &names), ["c"]);
+}
+
+fn f17_what_a_template_reaches_is_judged_by_its_uri<S: Subject>() {
+    let call = |uri: &str| Call {
+        method: "resources/read".to_owned(),
+        item: item(
+            ItemKind::ResourceTemplate,
+            "file:///{path}",
+            &digest("template"),
+        ),
+        target: Some(uri.to_owned()),
+        arguments: None,
+        labels: Vec::new(),
+    };
+    for entry in [
+        "file:///a",
+        "file:///%61",
+        "FILE:///b/../a",
+        "file:///?",
+        "*/a",
+    ] {
+        let settings = format!(r#"{{"deny_resources":["{entry}"]}}"#);
+        assert!(!allowed::<S>(&settings, &call("file:///a")), "{entry}");
+        assert!(allowed::<S>(&settings, &call("file:///b/c")), "{entry}");
+    }
+    let allow = r#"{"allow_resources":["file:///pub/*"]}"#;
+    let template = [("file:///{path}"), ("file:///pub/{name}")];
+    let kept = kept(
+        &policy::<S>(allow),
+        "s",
+        &ItemKind::ResourceTemplate,
+        &template,
+    );
+    assert_eq!(kept, ["file:///pub/{name}"]);
+    let call = |uri: &str| Call {
+        item: item(
+            ItemKind::ResourceTemplate,
+            "file:///pub/{name}",
+            &digest("template"),
+        ),
+        ..call(uri)
+    };
+    assert!(allowed::<S>(allow, &call("file:///pub/x")));
+    assert!(!allowed::<S>(allow, &call("file:///secret")));
+}
+
+fn an_allow_list_admits_no_lookalikes<S: Subject>() {
+    let names = [
+        "read",
+        "READ",
+        " read",
+        "re\u{200b}ad",
+        "\u{ff52}ead",
+        "read ",
+    ];
+    assert_eq!(
+        tools::<S>(r#"{"allow":["read"]}"#, &names),
+        ["read", "READ"]
+    );
+    assert_eq!(tools::<S>(r#"{"allow":["*"]}"#, &names), ["read", "READ"]);
+    // Without an allow list nobody said which names are meant, so an odd one is no lookalike.
+    assert_eq!(tools::<S>(r#"{"deny":["write"]}"#, &names), names);
+}
+
+fn an_allowed_uri_is_that_spelling_only<S: Subject>() {
+    let uris = ["file:///a", "file:///A"];
+    assert_eq!(
+        resources::<S>(r#"{"allow_resources":["file:///a"]}"#, &uris),
+        ["file:///a"]
+    );
+    assert_eq!(
+        resources::<S>(r#"{"allow_resources":["FILE:///%61"]}"#, &uris),
+        ["file:///a"]
+    );
+    assert_eq!(
+        resources::<S>(r#"{"deny_resources":["file:///a"]}"#, &uris),
+        [""; 0]
+    );
+    let encoded = ["file:///%C3%A4"];
+    assert_eq!(
+        resources::<S>(r#"{"allow_resources":["file:///ä"]}"#, &encoded),
+        encoded
+    );
+}
+
+fn kinds_have_lists_of_their_own<S: Subject>() {
+    let settings = r#"{"allow":[],"deny_prompts":["p"],"allow_resources":["file:///a"]}"#;
+    let policy = policy::<S>(settings);
+    assert_eq!(kept(&policy, "s", &ItemKind::Tool, &["p"]), [""; 0]);
+    assert_eq!(kept(&policy, "s", &ItemKind::Prompt, &["p", "q"]), ["q"]);
+    assert_eq!(
+        kept(&policy, "s", &ItemKind::ResourceItem, &["file:///a", "p"]),
+        ["file:///a"]
+    );
+}
+
+fn lists_by_server_concern_that_server<S: Subject>() {
+    let policy = policy::<S>(r#"{"deny":["x"],"servers":{"one":{"allow":["a","x"]}}}"#);
+    let names = ["a", "b", "x"];
+    assert_eq!(kept(&policy, "one", &ItemKind::Tool, &names), ["a"]);
+    assert_eq!(kept(&policy, "two", &ItemKind::Tool, &names), ["a", "b"]);
+}
+
+fn the_self_description_is_nobodys_list<S: Subject>() {
+    let settings = r#"{"allow":[],"allow_prompts":[],"allow_resources":[],"deny":["*"]}"#;
+    assert_eq!(
+        kept(
+            &policy::<S>(settings),
+            "s",
+            &ItemKind::SelfDescription,
+            &[""]
+        ),
+        [""]
+    );
+}
+
+fn wrong_settings_are_refused<S: Subject>() {
+    for (settings, named) in [
+        (r#"{"alow":["a"]}"#, "alow"),
+        (r#"{"allow":"a"}"#, "allow"),
+        (r#"{"servers":{"s":{"denny":[]}}}"#, "denny"),
+        (
+            r#"{"sources":[{"deny":["a","\u200b"]}]}"#,
+            "sources[0].deny[1]",
+        ),
+        (r#"{"servers":{"s":{"allow":[""]}}}"#, "servers.s.allow[0]"),
+        ("[1,2", "settings"),
+    ] {
+        let error = S::new(settings).err().expect("it is refused");
+        assert!(error.contains(named), "{settings}: {error}");
+    }
+}

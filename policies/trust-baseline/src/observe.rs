@@ -1,0 +1,227 @@
+//! What a reading of a server's catalogue changes in the store.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use witgate_policy::{Catalogue, Change, Host, Server, Standing, label};
+
+use crate::Settings;
+use crate::keys;
+use crate::records::{Ever, Reading, Stored};
+use crate::state::{self, Admission, Event};
+use crate::view::{ItemKey, View};
+
+/// The most items a server can show before its baseline closes by itself; also the most records that readings make for
+/// one server. Beyond that, a server that shows ever new names waits for a person, and the store stops growing.
+pub const MOST_ITEMS: usize = 10_000;
+
+/// `inventory.observe`.
+pub fn observe(
+    host: &impl Host,
+    settings: &Settings,
+    server: &Server,
+    catalogue: &Catalogue,
+    now_ms: u64,
+) -> Vec<Change> {
+    let mut pass = Pass {
+        server,
+        now_ms,
+        closed: closed_kinds(host, &server.name),
+        view: View::of(host, &server.name),
+        changes: Vec::new(),
+    };
+    for kind in label(&catalogue.labels, "baselined")
+        .unwrap_or_default()
+        .split_whitespace()
+    {
+        pass.close(kind);
+    }
+    let shown = complete_items(settings, catalogue);
+    let before = pass.view.clone();
+    pass.keep_reading(settings, catalogue, &shown);
+    if pass.view.items().len() > MOST_ITEMS {
+        pass.close(keys::EVERY_KIND);
+    }
+    for (kind, names) in &shown {
+        for (name, digest) in names {
+            pass.judge((kind.clone(), name.clone()), digest, &before);
+        }
+    }
+    pass.prune();
+    pass.changes
+}
+
+/// One reading, while it is judged.
+struct Pass<'a> {
+    server: &'a Server,
+    now_ms: u64,
+    /// Kinds whose baseline is closed, by word.
+    closed: BTreeSet<String>,
+    view: View,
+    changes: Vec<Change>,
+}
+
+impl Pass<'_> {
+    fn is_closed(&self, kind: &str) -> bool {
+        self.closed.contains(kind) || self.closed.contains(keys::EVERY_KIND)
+    }
+
+    /// Closes the baseline of a kind, for good.
+    fn close(&mut self, kind: &str) {
+        if !self.is_closed(kind) {
+            let key = keys::baselined(&self.server.name, kind);
+            self.changes
+                .push(Change::keep(key, self.now_ms.to_string()));
+            self.closed.insert(kind.to_owned());
+        }
+    }
+
+    /// Keeps what this observer sees, and forgets the readings of observers that are gone.
+    fn keep_reading(&mut self, settings: &Settings, catalogue: &Catalogue, shown: &Reading) {
+        let observer = label(&catalogue.labels, "observer").unwrap_or_default();
+        let old = self.view.now.get(observer).cloned().unwrap_or_default();
+        let mut new = old.clone();
+        new.extend(shown.clone());
+        if !settings.resources {
+            new.remove("resource");
+        }
+        if new != old {
+            // Maps of texts always have a JSON form.
+            let text = serde_json::to_string(&new).unwrap_or_default();
+            let key = keys::now(&self.server.name, observer);
+            self.changes.push(Change::keep(key, text));
+        }
+        self.view.now.insert(observer.to_owned(), new);
+
+        let Some(live) = label(&catalogue.labels, "live-observers") else {
+            return;
+        };
+        let live: BTreeSet<&str> = live.split_whitespace().chain([observer]).collect();
+        let (changes, server) = (&mut self.changes, &self.server.name);
+        self.view.now.retain(|known, _| {
+            let stays = live.contains(known.as_str());
+            if !stays {
+                changes.push(Change::delete(keys::now(server, known)));
+            }
+            stays
+        });
+    }
+
+    /// Judges one item of a complete kind. `before` is what was stored before this reading.
+    fn judge(&mut self, item: ItemKey, digest: &str, before: &View) {
+        let (kind, name) = &item;
+        let ever = before.ever.get(&item);
+        let others: Vec<&str> = self
+            .view
+            .shown(&item)
+            .into_iter()
+            .filter(|other| *other != digest)
+            .collect();
+        let event = Event::Shown {
+            digest,
+            admission: self.admission(&item),
+            ever,
+            elsewhere: &others,
+        };
+        // A reading is never refused.
+        if let Ok(Some(record)) = state::step(self.view.stored(&item), &event, self.now_ms) {
+            let key = keys::of_item(keys::ITEMS, &self.server.name, kind, name);
+            self.changes
+                .extend(record.text().map(|text| Change::keep(key, text)));
+            self.view
+                .records
+                .insert(item.clone(), Stored::Record(record));
+        }
+
+        let new_digest = !before.shown(&item).contains(digest);
+        let sighted = match ever {
+            None => Ever {
+                first: digest.to_owned(),
+                first_ms: self.now_ms,
+                latest_ms: self.now_ms,
+                several: false,
+            },
+            Some(ever) => Ever {
+                several: ever.several || ever.first != digest,
+                latest_ms: if new_digest {
+                    self.now_ms
+                } else {
+                    ever.latest_ms
+                },
+                ..ever.clone()
+            },
+        };
+        if ever != Some(&sighted) {
+            let key = keys::of_item(keys::EVER, &self.server.name, kind, name);
+            self.changes.push(Change::keep(key, sighted.text()));
+            self.view.ever.insert(item, sighted);
+        }
+    }
+
+    /// How far this reading approves an item by itself.
+    fn admission(&self, item: &ItemKey) -> Admission {
+        let full = self.view.records.len() >= MOST_ITEMS && !self.view.records.contains_key(item);
+        if self.server.standing == Standing::Quarantined || full {
+            Admission::Nothing
+        } else if label(&self.server.labels, "auto-approve-tool-changes") == Some("true") {
+            Admission::Changes
+        } else if !self.is_closed(&item.0) {
+            Admission::Baseline
+        } else {
+            Admission::Nothing
+        }
+    }
+
+    /// Forgets the sightings of items that are gone and that nobody decided about, where the baseline is closed: no
+    /// rule asks for them any more. While it is open they tell an item that changed from one that did not.
+    fn prune(&mut self) {
+        let present: BTreeSet<(&str, &str)> = (self.view.now.values().flatten())
+            .flat_map(|(kind, names)| names.keys().map(|name| (kind.as_str(), name.as_str())))
+            .collect();
+        for item in self.view.ever.keys() {
+            let (kind, name) = item;
+            let wanted = !self.is_closed(kind)
+                || self.view.records.contains_key(item)
+                || present.contains(&(kind.as_str(), name.as_str()));
+            if !wanted {
+                let key = keys::of_item(keys::EVER, &self.server.name, kind, name);
+                self.changes.push(Change::delete(key));
+            }
+        }
+    }
+}
+
+/// The kinds of a server whose baseline is closed, by word. What such a key holds does not matter, so that a damaged
+/// one opens nothing.
+fn closed_kinds(host: &impl Host, server: &str) -> BTreeSet<String> {
+    let prefix = keys::of_server(keys::BASELINED, server);
+    let keys = host.scan(&prefix);
+    keys.iter()
+        .filter_map(|(key, _)| key.strip_prefix(&prefix))
+        .map(keys::unescaped)
+        .collect()
+}
+
+/// What the catalogue shows of the kinds that are pinned and were read to the end. The host withholds items that share
+/// a name; if it did not, neither is shown.
+fn complete_items(settings: &Settings, catalogue: &Catalogue) -> Reading {
+    let mut doubles = BTreeSet::new();
+    let mut shown = Reading::new();
+    for kind in &catalogue.complete {
+        if !settings.covers_kind(kind) {
+            continue;
+        }
+        let mut names = BTreeMap::new();
+        for item in catalogue.items.iter().filter(|item| item.kind == *kind) {
+            if names
+                .insert(item.name.clone(), item.digest.clone())
+                .is_some()
+            {
+                doubles.insert(item.name.clone());
+            }
+        }
+        names.retain(|name, _| !doubles.contains(name));
+        doubles.clear();
+        shown.insert(kind.word().to_owned(), names);
+    }
+    shown
+}

@@ -1,0 +1,101 @@
+//! Everything the store has about a server, read. For recording hooks and `entries`: judging hooks see no sightings.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use witgate_policy::Host;
+
+use crate::keys;
+use crate::records::{Ever, Reading, Stored};
+
+/// An item within a server: its kind's word, and its name.
+pub type ItemKey = (String, String);
+
+/// What is stored about one server.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct View {
+    /// What was decided, by item; never [`Stored::Absent`].
+    pub records: BTreeMap<ItemKey, Stored>,
+    /// Which digests items ever showed.
+    pub ever: BTreeMap<ItemKey, Ever>,
+    /// What each observer saw last. One that cannot be read shows nothing.
+    pub now: BTreeMap<String, Reading>,
+}
+
+impl View {
+    /// Reads one server's.
+    pub fn of(host: &impl Host, server: &str) -> Self {
+        let mut views = Self::read(host, |table| keys::of_server(table, server));
+        views.remove(server).unwrap_or_default()
+    }
+
+    /// Reads every server's, by name.
+    pub fn all(host: &impl Host) -> BTreeMap<String, Self> {
+        Self::read(host, str::to_owned)
+    }
+
+    /// Reads the three tables; `prefix` narrows each.
+    fn read(host: &impl Host, prefix: impl Fn(&str) -> String) -> BTreeMap<String, Self> {
+        let mut views = BTreeMap::<String, Self>::new();
+        each(host, keys::ITEMS, &prefix, |server, rest, value| {
+            if let Some((kind, name)) = keys::split(rest) {
+                let records = &mut views.entry(server).or_default().records;
+                records.insert((kind, name.to_owned()), Stored::parse(Some(value)));
+            }
+        });
+        each(host, keys::EVER, &prefix, |server, rest, value| {
+            if let Some((kind, name)) = keys::split(rest) {
+                let ever = &mut views.entry(server).or_default().ever;
+                ever.insert((kind, name.to_owned()), Ever::parse(value));
+            }
+        });
+        each(host, keys::NOW, &prefix, |server, observer, value| {
+            let now = &mut views.entry(server).or_default().now;
+            let reading = serde_json::from_str(value).unwrap_or_default();
+            now.insert(keys::unescaped(observer), reading);
+        });
+        views
+    }
+
+    /// What is decided about an item.
+    pub fn stored(&self, item: &ItemKey) -> &Stored {
+        self.records.get(item).unwrap_or(&Stored::Absent)
+    }
+
+    /// The digests that observers show now, each once, in order.
+    pub fn shown(&self, item: &ItemKey) -> BTreeSet<&str> {
+        self.now
+            .values()
+            .filter_map(|reading| digest_in(reading, item))
+            .collect()
+    }
+
+    /// Every item that anything is known of.
+    pub fn items(&self) -> BTreeSet<ItemKey> {
+        let shown =
+            self.now.values().flatten().flat_map(|(kind, names)| {
+                names.keys().map(move |name| (kind.clone(), name.clone()))
+            });
+        let stored = self.records.keys().chain(self.ever.keys()).cloned();
+        stored.chain(shown).collect()
+    }
+}
+
+/// What a reading showed of an item.
+pub fn digest_in<'a>(reading: &'a Reading, (kind, name): &ItemKey) -> Option<&'a str> {
+    reading.get(kind)?.get(name).map(String::as_str)
+}
+
+/// Calls `entry` for every key of a table: the server, what follows it, the value. A key of another form is none of
+/// ours and is left out.
+fn each(
+    host: &impl Host,
+    table: &str,
+    prefix: &impl Fn(&str) -> String,
+    mut entry: impl FnMut(String, &str, &str),
+) {
+    for (key, value) in host.scan(&prefix(table)) {
+        if let Some((server, rest)) = key.strip_prefix(table).and_then(keys::split) {
+            entry(server, rest, &value);
+        }
+    }
+}
