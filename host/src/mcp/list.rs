@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::ItemKind;
 use super::digest::MAX_DEPTH;
-use crate::wire::scan::{Strictness, element_ranges, members, string_text, validate};
+use crate::wire::scan::{element_ranges, members, string_text, unique_members};
 
 /// One page of a list, told by ranges in the text of its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -142,9 +142,7 @@ fn name_of(item: &str, key: &'static str) -> Result<Arc<str>, Malformed> {
     if !item.starts_with('{') {
         return Err(malformed("it is not an object".into()));
     }
-    validate(item.as_bytes(), MAX_DEPTH, Strictness::Unique)
-        .map_err(|error| malformed(error.to_string()))?;
-    let members = members(item).map_err(|error| malformed(error.to_string()))?;
+    let members = unique_members(item, MAX_DEPTH).map_err(|error| malformed(error.to_string()))?;
     if members.iter().any(|member| member.could_pass_for(key)) {
         return Err(malformed(format!(
             "it has a key that could be taken for `{key}`"

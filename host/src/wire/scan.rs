@@ -104,6 +104,9 @@ impl Member<'_> {
     /// one: it folds ASCII case, and takes `ſ` for `s` and the Kelvin sign for `k`. A message that means one thing to
     /// the gate and another to such a server must not pass.
     pub fn could_pass_for(&self, name: &str) -> bool {
+        if self.key_is_plain && self.key.len() < name.len() {
+            return false;
+        }
         !self.is(name) && folds_to(&unescape(self.key), name)
     }
 }
@@ -115,7 +118,10 @@ fn folds_to(key: &str, name: &str) -> bool {
         '\u{212a}' => 'k',
         c => c.to_ascii_lowercase(),
     };
-    key.len() >= name.len() && key.chars().map(fold).eq(name.chars().map(fold))
+    if key.is_ascii() {
+        return key.eq_ignore_ascii_case(name);
+    }
+    key.chars().map(fold).eq(name.chars().map(fold))
 }
 
 /// Checks that `text` is one JSON value, white space around it allowed.
@@ -141,7 +147,30 @@ pub fn validate(text: &[u8], max_depth: usize, strictness: Strictness) -> Result
 /// # Errors
 /// If the text is not an object; where it is one it is expected to be valid already.
 pub fn members(object: &str) -> Result<Vec<Member<'_>>, ScanError> {
-    let mut scanner = Scanner::new(object, usize::MAX);
+    collect(object, usize::MAX, Plan::Any)
+}
+
+/// The members of the object `object`, judged at the same time as [`validate`] does by [`Strictness::Unique`].
+///
+/// # Errors
+/// If the text is not an object, or as [`validate`].
+pub fn unique_members(object: &str, max_depth: usize) -> Result<Vec<Member<'_>>, ScanError> {
+    let found = collect(object, max_depth, Plan::Unique)?;
+    let few = found.len() <= 16 && found.iter().all(|member| member.key_is_plain);
+    let double =
+        |(i, member): (usize, &Member<'_>)| found[..i].iter().any(|other| other.key == member.key);
+    if !few || found.iter().enumerate().any(double) {
+        validate(object.as_bytes(), max_depth, Strictness::Unique)?;
+    }
+    Ok(found)
+}
+
+fn collect<'a>(
+    object: &'a str,
+    max_depth: usize,
+    plan: Plan,
+) -> Result<Vec<Member<'a>>, ScanError> {
+    let mut scanner = Scanner::new(object, max_depth);
     let mut found = Vec::with_capacity(8);
     scanner.space();
     scanner.open(b'{')?;
@@ -149,7 +178,7 @@ pub fn members(object: &str) -> Result<Vec<Member<'_>>, ScanError> {
     while more {
         let (key, key_is_plain, start) = scanner.key()?;
         let value_start = scanner.position();
-        scanner.value(Plan::Any)?;
+        scanner.value(plan)?;
         let end = scanner.position();
         found.push(Member {
             key,
@@ -162,7 +191,7 @@ pub fn members(object: &str) -> Result<Vec<Member<'_>>, ScanError> {
         more = scanner.goes_on(b'}')?;
     }
     scanner.finish()?;
-    Ok(found)
+    scanner.noted().map_or(Ok(found), Err)
 }
 
 /// The elements of the array `array` as they are written, in order.

@@ -48,10 +48,7 @@ pub(super) struct Variable<'a> {
 pub(super) fn parts(template: &str) -> Result<Vec<Part<'_>>, TemplateError> {
     let mut parts = Vec::new();
     let mut rest = template;
-    loop {
-        let Some(open) = rest.find(['{', '}']) else {
-            break;
-        };
+    while let Some(open) = rest.find(['{', '}']) {
         let (literal, after) = rest.split_at(open);
         if !literal.is_empty() {
             parts.push(Part::Literal(literal));

@@ -11,12 +11,22 @@ pub(super) struct StringFacts {
     pub(super) half_pair: Option<usize>,
 }
 
-/// Bytes looked at together: a size that compilers turn into a few vector instructions.
-const BLOCK: usize = 32;
-
 /// Whether a byte cannot stand for itself in a string.
 const fn is_special(byte: u8) -> bool {
     byte == b'"' || byte == b'\\' || byte < 0x20
+}
+
+/// A mark in the highest bit of each of eight bytes that is special, the first of them exactly; those behind the
+/// first may be marked wrongly, since subtracting borrows from them.
+const fn specials(eight: u64) -> u64 {
+    const ONES: u64 = u64::MAX / 255;
+    const HIGHS: u64 = ONES << 7;
+    const fn below(eight: u64, limit: u64) -> u64 {
+        eight.wrapping_sub(ONES * limit) & !eight
+    }
+    let quotes = below(eight ^ (ONES * b'"' as u64), 1);
+    let backslashes = below(eight ^ (ONES * b'\\' as u64), 1);
+    (below(eight, 0x20) | quotes | backslashes) & HIGHS
 }
 
 /// Steps from behind the opening quote to behind the closing one. None, and `at` at the trouble, if the string is bad.
@@ -71,12 +81,11 @@ pub(super) fn skip(bytes: &[u8], at: &mut usize) -> Option<StringFacts> {
 
 /// The end of the run of bytes from `from` on that stand for themselves.
 fn plain_run(bytes: &[u8], from: usize) -> usize {
-    let rest = &bytes[from..];
-    let (blocks, tail) = rest.as_chunks::<BLOCK>();
-    for (i, block) in blocks.iter().enumerate() {
-        if block.iter().fold(false, |any, &b| any | is_special(b)) {
-            let within = block.iter().position(|&b| is_special(b)).unwrap_or(0);
-            return from + i * BLOCK + within;
+    let (eights, tail) = bytes[from..].as_chunks::<8>();
+    for (i, eight) in eights.iter().enumerate() {
+        let marks = specials(u64::from_le_bytes(*eight));
+        if marks != 0 {
+            return from + i * 8 + marks.trailing_zeros() as usize / 8;
         }
     }
     let within = tail

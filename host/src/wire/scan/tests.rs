@@ -385,6 +385,21 @@ proptest! {
     }
 
     #[test]
+    fn members_are_judged_as_the_whole_is(text in near_json()) {
+        let Ok(text) = str::from_utf8(&text) else { return Ok(()) };
+        let judged = unique_members(text, 100);
+        let whole = validate(text.as_bytes(), 100, Strictness::Unique);
+        if text.trim_ascii_start().starts_with('{') {
+            prop_assert_eq!(judged.as_ref().err().map(|e| &e.kind), whole.as_ref().err().map(|e| &e.kind), "{}", text);
+        } else {
+            prop_assert!(judged.is_err());
+        }
+        if let Ok(judged) = judged {
+            prop_assert_eq!(Ok(judged), members(text));
+        }
+    }
+
+    #[test]
     fn any_accepts_what_serde_json_reads_as_raw(text in near_json()) {
         let ours = validate(&text, 100, Strictness::Any).is_ok();
         let theirs = serde_json::from_slice::<&serde_json::value::RawValue>(&text).is_ok();
