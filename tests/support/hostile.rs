@@ -152,6 +152,47 @@ pub fn allocate() -> Vec<u8> {
     )
 }
 
+/// Counts to 20 million, which takes some milliseconds, and allows.
+pub fn works() -> Vec<u8> {
+    gate(
+        &format!(
+            "(local $n i32) (loop (br_if 0 (i32.lt_u (local.tee $n (i32.add (local.get $n) (i32.const 1))) (i32.const 20000000)))) {}",
+            answer()
+        ),
+        "",
+    )
+}
+
+/// Never ends once it has answered.
+pub fn spin_after_answer() -> Vec<u8> {
+    gate(
+        &answer(),
+        r#"(func (export "cabi_post_witgate:policy/call-gate@0.1.0#check") (param i32) (loop (br 0)))"#,
+    )
+}
+
+/// A gate whose allocator is `code`.
+fn gate_allocating(code: &str) -> Vec<u8> {
+    let core = module("", &gate_func("0.1.0", &answer()))
+        .replace("(local $at i32)", &format!("(local $at i32) {code}"));
+    component("export witgate:policy/call-gate@0.1.0;", &core)
+}
+
+/// Never ends when the host asks it for room for the arguments.
+pub fn spin_in_allocator() -> Vec<u8> {
+    gate_allocating("(loop (br 0))")
+}
+
+/// Gives the host room outside of its memory.
+pub fn allocator_out_of_bounds() -> Vec<u8> {
+    gate_allocating("(return (i32.const -8))")
+}
+
+/// Gives the host room that is not aligned.
+pub fn allocator_unaligned() -> Vec<u8> {
+    gate_allocating("(return (i32.const 65537))")
+}
+
 /// Executes `unreachable`.
 pub fn trap() -> Vec<u8> {
     gate("(unreachable)", "")
@@ -430,6 +471,11 @@ pub fn replaces(replacement: &str) -> Vec<u8> {
     )
 }
 
+/// Replaces every result by what is no JSON.
+pub fn garbage_json() -> Vec<u8> {
+    replaces("{\"content\":[")
+}
+
 /// A recorder whose `observe` returns one change: `key`, and the address and length of its value.
 fn observe(key: &str, value: (u32, u32)) -> Vec<u8> {
     let length = u32::try_from(key.len()).unwrap();
@@ -573,6 +619,10 @@ pub fn misbehaving() -> Vec<(&'static str, Vec<u8>)> {
     vec![
         ("spin", spin()),
         ("allocate", allocate()),
+        ("spin-after-answer", spin_after_answer()),
+        ("spin-in-allocator", spin_in_allocator()),
+        ("allocator-out-of-bounds", allocator_out_of_bounds()),
+        ("allocator-unaligned", allocator_unaligned()),
         ("trap", trap()),
         ("recurse", recurse()),
         ("huge-output", huge_output()),
@@ -583,6 +633,17 @@ pub fn misbehaving() -> Vec<(&'static str, Vec<u8>)> {
         ("bad-code", bad_code()),
         ("unknown-verdict", unknown_verdict()),
         ("bad-key", bad_key()),
+    ]
+}
+
+/// Those that load and then misbehave in another hook than `check`, by name: a result-gate, a filter, recorders.
+pub fn misbehaving_elsewhere() -> Vec<(&'static str, Vec<u8>)> {
+    vec![
+        ("garbage-json", garbage_json()),
+        ("wrong-count", wrong_count()),
+        ("endless-list", endless_list()),
+        ("huge-value", huge_value()),
+        ("empty-key", empty_key()),
     ]
 }
 
@@ -605,9 +666,13 @@ pub fn unloadable() -> Vec<(&'static str, Vec<u8>)> {
     ]
 }
 
-/// Writes each of [`misbehaving`] and [`unloadable`] to `NAME.wasm` in `dir`.
+/// Writes each of [`misbehaving`], [`misbehaving_elsewhere`] and [`unloadable`] to `NAME.wasm` in `dir`.
 pub fn write_all(dir: &Path) -> std::io::Result<()> {
-    for (name, bytes) in misbehaving().into_iter().chain(unloadable()) {
+    let all = misbehaving()
+        .into_iter()
+        .chain(misbehaving_elsewhere())
+        .chain(unloadable());
+    for (name, bytes) in all {
         std::fs::write(dir.join(format!("{name}.wasm")), bytes)?;
     }
     Ok(())

@@ -54,10 +54,14 @@ impl Engine {
                 tracing::warn!(
                     "no address space could be reserved for policies ({why:#}); instances are allocated one by one, which is slower"
                 );
-                wasmtime::Engine::new(&config(&options))
-                    .map_err(|error| EngineError(format!("{error:#}")))?
+                on_demand(&options)?
             }
         };
+        Self::with(wasm, options)
+    }
+
+    /// Builds on an engine that was set up by [`config`].
+    fn with(wasm: wasmtime::Engine, options: EngineOptions) -> Result<Self, EngineError> {
         let linker = linker(&wasm).map_err(|error| EngineError(format!("{error:#}")))?;
         let ticker = Ticker::start(wasm.weak())
             .map_err(|error| EngineError(format!("its clock thread did not start: {error}")))?;
@@ -72,6 +76,18 @@ impl Engine {
             }),
         })
     }
+}
+
+#[cfg(test)]
+impl Engine {
+    /// An engine as it is where the system grants no pool.
+    pub(super) fn without_pool(options: EngineOptions) -> Result<Self, EngineError> {
+        Self::with(on_demand(&options)?, options)
+    }
+}
+
+fn on_demand(options: &EngineOptions) -> Result<wasmtime::Engine, EngineError> {
+    wasmtime::Engine::new(&config(options)).map_err(|error| EngineError(format!("{error:#}")))
 }
 
 /// The settings that do not depend on how instances are allocated; so both ways share compiled code.
@@ -182,7 +198,7 @@ mod tests {
     fn starts_where_no_pool_can_be_reserved() {
         let options = options(4 << 30);
         assert!(pooled(&options, 1_000_000).is_err());
-        assert!(wasmtime::Engine::new(&config(&options)).is_ok());
+        assert!(on_demand(&options).is_ok());
     }
 
     /// Compiled code is shared between the two ways of allocating, and with other processes' caches.
@@ -197,7 +213,7 @@ mod tests {
         let options = options(64 << 20);
         assert_eq!(
             hash(&pooled(&options, 4).unwrap()),
-            hash(&wasmtime::Engine::new(&config(&options)).unwrap())
+            hash(&on_demand(&options).unwrap())
         );
     }
 }

@@ -6,7 +6,11 @@ use super::*;
 use std::time::Instant;
 
 async fn failure(limits: PolicyLimits, component: Vec<u8>) -> (Arc<Policy>, Failure) {
-    let policy = policy(limits, component).await;
+    failure_on(&engine(limits), component).await
+}
+
+async fn failure_on(engine: &Engine, component: Vec<u8>) -> (Arc<Policy>, Failure) {
+    let policy = load(engine, source("guest", component)).await.unwrap();
     let failure = policy
         .check(&view(), &context(), &call("read"))
         .await
@@ -17,10 +21,32 @@ async fn failure(limits: PolicyLimits, component: Vec<u8>) -> (Arc<Policy>, Fail
 /// Each kind has its own remedy and its own count, so they must not be mixed up.
 #[tokio::test]
 async fn each_failure_is_of_its_kind_and_counted() {
+    every_failure(engine).await;
+}
+
+/// The same where the system grants no pool of instances.
+#[tokio::test]
+async fn limits_hold_without_a_pool() {
+    every_failure(|limits| {
+        Engine::without_pool(EngineOptions {
+            cache_dir: None,
+            limits,
+            ready: 4,
+        })
+        .unwrap()
+    })
+    .await;
+}
+
+async fn every_failure(engine: impl Fn(PolicyLimits) -> Engine) {
     use FailureKind::*;
     let kinds = [
         ("spin", Timeout, ""),
         ("allocate", OutOfMemory, "may have 8388608"),
+        ("spin-after-answer", Timeout, ""),
+        ("spin-in-allocator", Timeout, ""),
+        ("allocator-out-of-bounds", BadOutput, ""),
+        ("allocator-unaligned", BadOutput, ""),
         ("trap", Trap, "unreachable"),
         ("recurse", Trap, "stack"),
         ("huge-output", BadOutput, ""),
@@ -35,7 +61,7 @@ async fn each_failure_is_of_its_kind_and_counted() {
     for (name, component) in hostile::misbehaving() {
         let (_, kind, detail) = kinds.iter().find(|(of, ..)| *of == name).unwrap();
         let limits = if *kind == Timeout { short() } else { limits() };
-        let (policy, failure) = failure(limits, component).await;
+        let (policy, failure) = failure_on(&engine(limits), component).await;
         assert_eq!(failure.kind, *kind, "{name}: {failure}");
         assert!(failure.detail.contains(detail), "{name}: {failure}");
         assert_eq!(
@@ -122,12 +148,18 @@ fn a_spinning_guest_does_not_hold_up_timers() {
     });
 }
 
-/// An instance that waits ready for longer than a hook may run must not fail for that.
+/// An instance that waits ready for longer than a hook may run must not fail for that. The guest works long enough to
+/// be asked for its deadline.
 #[tokio::test]
 async fn readiness_does_not_use_up_a_hooks_time() {
-    let policy = policy(short(), hostile::allow()).await;
+    let brief = PolicyLimits {
+        hook_time: Duration::from_millis(900),
+        record_time: Duration::from_millis(900),
+        ..limits()
+    };
+    let policy = policy(brief, hostile::works()).await;
     policy.refill().await;
-    tokio::time::sleep(Duration::from_millis(120)).await;
+    tokio::time::sleep(Duration::from_millis(1_000)).await;
     let answer = policy.check(&view(), &context(), &call("read")).await;
     assert_eq!(answer.unwrap().value, Verdict::Allow);
 }
