@@ -2,7 +2,17 @@
 //!
 //! Knows how records are written off the hot path, chained and verified. Knows nothing of how a decision is made.
 
+mod line;
+mod tail;
+mod time;
+mod verify;
+mod writer;
+
+use std::path::Path;
 use std::sync::Arc;
+
+use crate::ledger::AuditHead;
+use writer::Handle;
 
 /// What was decided about one message. The writer adds `time`, `seq` and `prev`.
 #[derive(Debug, Clone, Default)]
@@ -51,12 +61,30 @@ pub enum Outcome {
     Refused,
 }
 
+impl Outcome {
+    /// The word for it in records.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Allowed => "allowed",
+            Self::Filtered => "filtered",
+            Self::Locked => "locked",
+            Self::Denied => "denied",
+            Self::Withheld => "withheld",
+            Self::Error => "error",
+            Self::Refused => "refused",
+        }
+    }
+}
+
 /// Writes the audit of one process. Cheap to clone; recording never waits for the disk.
 #[derive(Clone)]
-pub struct Audit {}
+pub struct Audit {
+    /// None keeps nothing.
+    writing: Option<Arc<Handle>>,
+}
 
 /// The audit cannot be written or read.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the audit {path}: {detail}")]
 pub struct AuditError {
     /// The file or folder.
@@ -65,39 +93,58 @@ pub struct AuditError {
     pub detail: String,
 }
 
+impl AuditError {
+    fn new(path: &Path, detail: impl std::fmt::Display) -> Self {
+        Self {
+            path: path.display().to_string(),
+            detail: detail.to_string(),
+        }
+    }
+}
+
 impl Audit {
-    /// Opens a new file in `dir` for this process; heads are bound into `ledger`.
+    /// Opens a new file in `dir` for this process; heads are bound into `ledger`. With `with_arguments`, arguments
+    /// are recorded and not only their digest.
     pub fn open(
-        _dir: &std::path::Path,
-        _ledger: Arc<dyn crate::ledger::Ledger>,
-        _with_arguments: bool,
+        dir: &Path,
+        ledger: Arc<dyn crate::ledger::Ledger>,
+        with_arguments: bool,
     ) -> Result<Self, AuditError> {
-        todo!()
+        let handle = Handle::open(dir, ledger, with_arguments)?;
+        Ok(Self {
+            writing: Some(Arc::new(handle)),
+        })
     }
 
     /// An audit that keeps nothing.
     pub fn off() -> Self {
-        todo!()
+        Self { writing: None }
     }
 
     /// Takes a record; it is written soon, in batches.
-    pub fn record(&self, _record: Record) {
-        todo!()
+    pub fn record(&self, record: Record) {
+        if let Some(handle) = &self.writing {
+            handle.record(record);
+        }
     }
 
-    /// Why records cannot be written, if they cannot.
+    /// Why records cannot be written, if they cannot. Those that were taken are kept, as far as there is room, until
+    /// they can.
     pub fn problem(&self) -> Option<Arc<str>> {
-        todo!()
+        self.writing.as_ref()?.problem()
     }
 
-    /// The file of this process, if there is one.
-    pub fn path(&self) -> Option<&std::path::Path> {
-        todo!()
+    /// The file of this process, if there is one. Should it be deleted or replaced, records go on in another, whose
+    /// header names this one.
+    pub fn path(&self) -> Option<&Path> {
+        self.writing.as_deref().map(Handle::path)
     }
 
-    /// Writes what is left, binds the last head.
+    /// Writes what is left, binds the last head. Records that come later are not taken.
     pub async fn close(&self) {
-        todo!()
+        if let Some(handle) = &self.writing {
+            handle.close().await;
+        }
     }
 }
 
@@ -128,11 +175,8 @@ pub struct Bad {
 
 /// Checks every file in `dir` against its own chain, against the headers of later files, and against the heads that
 /// the ledger holds: finds lines that were edited, deleted, inserted or moved, and files that were cut or are gone.
-pub fn verify(
-    _dir: &std::path::Path,
-    _heads: &[crate::ledger::AuditHead],
-) -> Result<Report, AuditError> {
-    todo!()
+pub fn verify(dir: &Path, heads: &[AuditHead]) -> Result<Report, AuditError> {
+    verify::verify(dir, heads)
 }
 
 /// One record, as [`tail`] gives it.
@@ -148,11 +192,32 @@ pub struct Line {
     pub text: String,
 }
 
-/// The records of all files in `dir` in the order of their times, headers left out. With `follow` it never ends: it
-/// waits for new records, in files that come later too.
+/// The records of all files in `dir` in the order of their times, headers left out. A line that is no record is an
+/// error in its place. With `follow` it never ends: it waits for new records, in files that come later too.
 pub fn tail(
-    _dir: &std::path::Path,
-    _follow: bool,
+    dir: &Path,
+    follow: bool,
 ) -> Result<impl Iterator<Item = Result<Line, AuditError>>, AuditError> {
-    Ok(std::iter::from_fn(|| todo!()))
+    tail::Tail::new(dir, follow)
 }
+
+/// The files of an audit, by name, which is by time. A folder that is not there holds none.
+fn files(dir: &Path) -> Result<Vec<String>, AuditError> {
+    let failed = |error: std::io::Error| AuditError::new(dir, error);
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(failed)?.file_name();
+        if let Some(name) = name.to_str().filter(|name| name.ends_with(".jsonl")) {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+#[cfg(test)]
+mod tests;
