@@ -4,8 +4,11 @@
 //! and errors to stderr; a command exits 0 when it is done, 1 when it was refused or failed, 2 when the arguments or
 //! the configuration cannot be used.
 
+mod audit;
+mod doctor;
 mod error;
 mod output;
+mod policy;
 mod render;
 mod review;
 mod server;
@@ -65,6 +68,12 @@ enum Command {
     Review(review::Args),
     /// See servers, trust them, quarantine them
     Server(server::Args),
+    /// See the policies in force, and look into components
+    Policy(policy::Args),
+    /// Read and verify the record of decisions
+    Audit(audit::Args),
+    /// Find out what is wrong and how to mend it
+    Doctor(doctor::Args),
 }
 
 /// What a command works with.
@@ -109,6 +118,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         match cli.command {
             Command::Review(args) => review::run(&context, args).await,
             Command::Server(args) => server::run(&context, args).await,
+            Command::Policy(args) => policy::run(&context, args).await,
+            Command::Audit(args) => audit::run(&context, args).await,
+            Command::Doctor(args) => doctor::run(&context, args).await,
         }
     });
     match done {
@@ -127,9 +139,7 @@ impl Context {
             flags: Vec::new(),
             create: write,
         };
-        setup::open(&options)
-            .await
-            .map_err(|e| Failed::new("failed", format!("{e:#}")))
+        Ok(setup::open(&options).await?)
     }
 
     /// The operator whose command this is.

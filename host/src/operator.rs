@@ -6,6 +6,7 @@
 pub mod component;
 mod decide;
 pub mod diff;
+pub mod doctor;
 mod error;
 mod ids;
 mod overlay;

@@ -3,6 +3,7 @@
 use crate::config::ConfigError;
 use crate::ledger::LedgerError;
 use crate::operator::OperatorError;
+use crate::setup::SetupError;
 
 /// Why a command failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,18 @@ impl From<OperatorError> for Failed {
 impl From<LedgerError> for Failed {
     fn from(error: LedgerError) -> Self {
         OperatorError::from(error).into()
+    }
+}
+
+impl From<SetupError> for Failed {
+    fn from(error: SetupError) -> Self {
+        match error {
+            SetupError::Config(error) => error.into(),
+            SetupError::ConfigMissing { .. } => Self::unusable("config_missing", error.to_string()),
+            SetupError::Ledger(error) => error.into(),
+            SetupError::Engine(_) => Self::new("engine", error.to_string()),
+            SetupError::Chain(_) => Self::new("policies", error.to_string()),
+        }
     }
 }
 

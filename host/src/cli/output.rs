@@ -6,7 +6,6 @@ use std::io::{IsTerminal, Write};
 
 use comfy_table::{Table, presets};
 use serde::Serialize;
-use serde_json::ser::{CharEscape, Formatter, PrettyFormatter};
 
 use super::Failed;
 use crate::mcp::escape;
@@ -70,13 +69,17 @@ impl Output {
         Ok(())
     }
 
+    /// Tells people of something on stderr.
+    pub fn warning(&self, text: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "witgate: {text}");
+    }
+
     /// Tells of a failure: people on stderr, machines also on stdout.
     pub fn failure(&self, failed: &Failed) {
         if failed.message.is_empty() {
             return;
         }
-        let mut err = std::io::stderr().lock();
-        let _ = writeln!(err, "witgate: {}", failed.message);
+        self.warning(&failed.message);
         if self.json {
             #[derive(Serialize)]
             struct Error<'a> {
@@ -152,19 +155,28 @@ impl Paint {
     }
 }
 
-/// A value as indented JSON in ASCII: what a server wrote may hold characters that a terminal obeys.
+/// A value as indented JSON in ASCII.
 pub(super) fn json(value: &impl Serialize) -> Result<String, Failed> {
-    let mut bytes = Vec::new();
-    let mut serializer = serde_json::Serializer::with_formatter(
-        &mut bytes,
-        Ascii {
-            pretty: PrettyFormatter::new(),
-        },
-    );
-    value
-        .serialize(&mut serializer)
-        .map_err(|e| Failed::new("output", e.to_string()))?;
-    String::from_utf8(bytes).map_err(|e| Failed::new("output", e.to_string()))
+    serde_json::to_string_pretty(value)
+        .map(|text| ascii(&text))
+        .map_err(|e| Failed::new("output", e.to_string()))
+}
+
+/// JSON text with every character beyond printable ASCII as an escape: what a server wrote may hold characters that a
+/// terminal obeys. Such characters stand in strings only, so that the text means the same.
+pub(super) fn ascii(json: &str) -> String {
+    let mut text = String::with_capacity(json.len());
+    let mut units = [0; 2];
+    for c in json.chars() {
+        if matches!(c, ' '..='~' | '\n') {
+            text.push(c);
+        } else {
+            for unit in c.encode_utf16(&mut units) {
+                text.push_str(&format!("\\u{unit:04x}"));
+            }
+        }
+    }
+    text
 }
 
 /// A table with a header, columns two spaces apart. Every cell is escaped, and cut at 80 characters.
@@ -198,61 +210,6 @@ fn shell_word(word: &str) -> String {
         word.to_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
-    }
-}
-
-/// Pretty JSON in which every character beyond printable ASCII is written as an escape.
-struct Ascii<'a> {
-    pretty: PrettyFormatter<'a>,
-}
-
-macro_rules! as_pretty {
-    ($($name:ident($($argument:ident: $kind:ty),*);)*) => {
-        $(fn $name<W: ?Sized + Write>(&mut self, writer: &mut W $(, $argument: $kind)*) -> std::io::Result<()> {
-            self.pretty.$name(writer $(, $argument)*)
-        })*
-    };
-}
-
-impl Formatter for Ascii<'_> {
-    as_pretty! {
-        begin_array();
-        end_array();
-        begin_array_value(first: bool);
-        end_array_value();
-        begin_object();
-        end_object();
-        begin_object_key(first: bool);
-        begin_object_value();
-        end_object_value();
-        write_char_escape(escape: CharEscape);
-    }
-
-    fn write_string_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> std::io::Result<()> {
-        let mut units = [0; 2];
-        for c in fragment.chars() {
-            if matches!(c, ' '..='~') {
-                writer.write_all(&[c as u8])?;
-            } else {
-                for unit in c.encode_utf16(&mut units) {
-                    write!(writer, "\\u{unit:04x}")?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Raw JSON is text that somebody else wrote.
-    fn write_raw_fragment<W: ?Sized + Write>(
-        &mut self,
-        writer: &mut W,
-        fragment: &str,
-    ) -> std::io::Result<()> {
-        self.write_string_fragment(writer, fragment)
     }
 }
 

@@ -1,0 +1,278 @@
+//! Configuration, ledger, policies, audit.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{AuditReport, ConfigReport, LedgerReport, PolicyReport, Report, Visit};
+use crate::audit;
+use crate::chain::build::{BuildError, Builder};
+use crate::chain::ownership;
+use crate::config::{Config, Mode, PolicySource};
+use crate::ledger::{self, Ledger, LedgerError, OpenMode};
+use crate::policy::{Engine, Policy};
+use crate::setup::{self, Places};
+
+/// The configuration, or all defaults where it cannot be used, so that the rest can be looked at.
+pub(super) fn config(visit: &Visit, report: &mut Report) -> Config {
+    let path = match Config::location(visit.config.as_deref()) {
+        Ok(path) => path,
+        Err(error) => {
+            report.error(
+                error.to_string(),
+                "the configuration",
+                "name a file with --config",
+            );
+            return Config::in_dir(Path::new("/"));
+        }
+    };
+    let shown = path.display().to_string();
+    report.config = ConfigReport {
+        path: shown.clone(),
+        present: path.exists(),
+        ok: true,
+    };
+    match Config::load(visit.config.as_deref()) {
+        Ok(config) => config,
+        Err(error) => {
+            report.config.ok = false;
+            let mend = if report.config.present {
+                "mend the file at that line; what was in force in a running gate stays in force until then"
+            } else {
+                "put the file back, or name another with --config"
+            };
+            report.error(error.to_string(), shown, mend);
+            Config::in_dir(path.parent().unwrap_or(Path::new("/")))
+        }
+    }
+}
+
+/// The ledger, or an empty one in memory where it cannot be used.
+pub(super) async fn ledger(
+    config: &Config,
+    places: &Places,
+    report: &mut Report,
+) -> Arc<dyn Ledger> {
+    report.ledger = LedgerReport {
+        location: places.ledger_url.clone(),
+        ok: true,
+        ..LedgerReport::default()
+    };
+    let found = ledger::open(&places.ledger_url, &places.marker, OpenMode::ReadOnly).await;
+    let opened = match found {
+        Ok(Some(ledger)) => match ledger.confirm().await {
+            Ok(_) => Ok(Some(ledger)),
+            Err(error) => Err(error),
+        },
+        Ok(None) => Ok(None),
+        Err(error) => Err(error),
+    };
+    let ledger = match opened {
+        Ok(Some(ledger)) => ledger,
+        // None yet: the first start makes it.
+        Ok(None) => return ledger::in_memory(None),
+        Err(error) => {
+            report.ledger.ok = false;
+            report.ledger.present = file(&places.ledger_url).exists();
+            let mend = mend(&error, places);
+            report.error(error.to_string(), places.ledger_url.clone(), mend);
+            return ledger::in_memory(None);
+        }
+    };
+    let snapshot = ledger.snapshot();
+    report.ledger.present = true;
+    report.ledger.id = Some(snapshot.ledger_id.to_string());
+    report.ledger.revision = Some(snapshot.revision);
+    report.ledger.age_ms = u64::try_from(ledger.age().as_millis()).ok();
+    report.ledger.bytes = Some(size(file(&places.ledger_url)));
+    let expected = config.dir.join("witgate.toml");
+    let noted = snapshot.notes.contains_key(&setup::config_note(&expected));
+    if config.file.is_none() && noted && !expected.exists() {
+        report.config.ok = false;
+        report.error(
+            "the configuration was in force and is missing",
+            expected.display().to_string(),
+            "put the file back, or write one that holds `version = 1`; nothing starts without it",
+        );
+    }
+    ledger
+}
+
+/// The file that a ledger's URL names.
+fn file(url: &str) -> &Path {
+    let path = url.strip_prefix("sqlite:").unwrap_or(url);
+    Path::new(path.strip_prefix("//").unwrap_or(path))
+}
+
+/// Bytes of the database and its write-ahead log.
+fn size(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    [path, Path::new(&log)]
+        .iter()
+        .filter_map(|path| path.metadata().ok())
+        .map(|metadata| metadata.len())
+        .sum()
+}
+
+fn mend(error: &LedgerError, places: &Places) -> String {
+    match error {
+        LedgerError::Lost { .. } => format!(
+            "restore it from a backup; or, to start again with nothing approved, delete {}",
+            places.marker.display()
+        ),
+        LedgerError::Newer { .. } => "install the witgate that wrote it, or a later one".to_owned(),
+        LedgerError::Corrupt { .. } => {
+            "restore it from a backup; it is never replaced by itself".to_owned()
+        }
+        _ => "make the file readable and writable for you, and its folder too".to_owned(),
+    }
+}
+
+/// The chain as a gate would build it.
+pub(super) async fn policies(
+    config: &Config,
+    places: &Places,
+    ledger: &Arc<dyn Ledger>,
+    report: &mut Report,
+) -> Vec<Arc<Policy>> {
+    directory(config, report);
+    shipped(config, report);
+    let engine = match Engine::new(setup::engine_options(config, places)) {
+        Ok(engine) => engine,
+        Err(error) => {
+            report.error(error.to_string(), "the policy engine", "see the message");
+            return Vec::new();
+        }
+    };
+    let builder = Builder::new(engine, Arc::clone(ledger), Vec::new());
+    let generation = match builder.build(config).await {
+        Ok(generation) => generation,
+        Err(BuildError::Policies(problems)) => {
+            for problem in problems {
+                let mend = "mend or remove the file; no gate starts until then";
+                report.error(problem.detail, problem.policy, mend);
+            }
+            return Vec::new();
+        }
+        Err(error) => {
+            report.error(
+                error.to_string(),
+                places.ledger_url.clone(),
+                "mend the ledger first",
+            );
+            return Vec::new();
+        }
+    };
+    for problem in &generation.problems {
+        let mend = if problem.last_good {
+            format!(
+                "mend the file, or run `witgate policy forget {}`; until then its last good bytes stay in force",
+                problem.policy
+            )
+        } else {
+            "mend or remove the file".to_owned()
+        };
+        report.error(problem.detail.clone(), problem.policy.clone(), mend);
+    }
+    for policy in &generation.policies {
+        let source = policy.source();
+        let problem = generation.problems.iter().find(|p| p.policy == source.name);
+        report.policies.push(PolicyReport {
+            name: source.name.clone(),
+            origin: source.origin.word(),
+            file: source.file.clone(),
+            sha256: policy.sha256().to_owned(),
+            enforced: source.mode == Mode::Enforce,
+            last_good: problem.is_some_and(|problem| problem.last_good),
+        });
+    }
+    generation.policies.clone()
+}
+
+/// Whoever can write to the directory decides for the agent.
+fn directory(config: &Config, report: &mut Report) {
+    let path = &config.policy_dir.path;
+    if !path.exists() {
+        return;
+    }
+    if let Err(error) = ownership::check(path) {
+        let mend = "see the message; no file of it is taken up until then";
+        report.error(error.to_string(), path.display().to_string(), mend);
+    }
+}
+
+fn shipped(config: &Config, report: &mut Report) {
+    let Some(policies) = &config.policies else {
+        return;
+    };
+    let place = report.config.path.clone();
+    for (name, without) in [
+        ("allow-deny", "no allow or deny list is enforced"),
+        (
+            "quarantine",
+            "a quarantined server is not silenced by any policy",
+        ),
+        (
+            "trust-baseline",
+            "nothing notices that a definition changed",
+        ),
+    ] {
+        let source = PolicySource::Builtin(name.to_owned());
+        match policies.iter().find(|policy| policy.source == source) {
+            None => report.warn(
+                format!("the shipped policy {name} is not in the chain: {without}"),
+                place.clone(),
+                format!(
+                    "add [[policy]] with `name = \"{name}\"` and `source = \"builtin:{name}\"`"
+                ),
+            ),
+            Some(policy) if policy.mode == Mode::Monitor => report.warn(
+                format!("the shipped policy {name} only monitors: {without}"),
+                place.clone(),
+                format!(
+                    "remove `mode = \"monitor\"` from the [[policy]] {:?}",
+                    policy.name
+                ),
+            ),
+            Some(_) => {}
+        }
+    }
+}
+
+/// The record of decisions, checked against the heads that the ledger holds.
+pub(super) async fn audit(
+    config: &Config,
+    places: &Places,
+    ledger: &dyn Ledger,
+    report: &mut Report,
+) {
+    let path = places.audit_dir.display().to_string();
+    report.audit = AuditReport {
+        path: path.clone(),
+        enabled: config.audit.enabled,
+        ok: true,
+        ..AuditReport::default()
+    };
+    // Without the ledger, nobody knows how many files there should be; each is still checked against itself.
+    let heads = ledger.audit_heads().await.unwrap_or_default();
+    match audit::verify(&places.audit_dir, &heads) {
+        Ok(found) => {
+            report.audit.files = found.files;
+            report.audit.records = found.records;
+            if let Some(bad) = found.bad {
+                report.audit.ok = false;
+                report.error(
+                    format!("the audit is not as it was written: {}", bad.detail),
+                    format!("{path}/{}:{}", bad.file, bad.line),
+                    "find out who can write there; restore the file from a backup, or move it away and keep it as \
+                     evidence",
+                );
+            }
+        }
+        Err(error) => {
+            report.audit.ok = false;
+            let mend = "make the folder readable and writable for you";
+            report.error(error.to_string(), path, mend);
+        }
+    }
+}
