@@ -88,7 +88,11 @@ pub async fn open(options: &Options) -> Result<Setup, SetupError> {
 pub async fn open_ledger(places: &Places, create: bool) -> Result<Arc<dyn Ledger>, LedgerError> {
     let mode = if create { OpenMode::CreateIfFirst } else { OpenMode::ReadOnly };
     let found = ledger::open(&places.ledger_url, &places.marker, mode).await?;
-    Ok(found.unwrap_or_else(|| ledger::in_memory(None)))
+    Ok(match found {
+        Some(ledger) if create => ledger,
+        Some(ledger) => ledger::in_memory_over(ledger),
+        None => ledger::in_memory(None),
+    })
 }
 
 /// A configuration that was once in force and is missing closes; one that is there is remembered.

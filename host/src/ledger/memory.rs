@@ -141,11 +141,31 @@ impl Ledger for Memory {
     }
 
     fn policies(&self) -> BoxFuture<'_, Result<Vec<StoredPolicy>, LedgerError>> {
-        ready(Ok(self.rows().policies.values().cloned().collect())).boxed()
+        let own: Vec<StoredPolicy> = self.rows().policies.values().cloned().collect();
+        async move {
+            let mut all = match &self.beneath {
+                Some(beneath) => beneath.policies().await?,
+                None => Vec::new(),
+            };
+            all.retain(|policy| !own.iter().any(|newer| newer.namespace == policy.namespace));
+            all.extend(own);
+            Ok(all)
+        }
+        .boxed()
     }
 
     fn audit_heads(&self) -> BoxFuture<'_, Result<Vec<AuditHead>, LedgerError>> {
-        ready(Ok(self.rows().heads.values().cloned().collect())).boxed()
+        let own: Vec<AuditHead> = self.rows().heads.values().cloned().collect();
+        async move {
+            let mut all = match &self.beneath {
+                Some(beneath) => beneath.audit_heads().await?,
+                None => Vec::new(),
+            };
+            all.retain(|head| !own.iter().any(|newer| newer.file == head.file));
+            all.extend(own);
+            Ok(all)
+        }
+        .boxed()
     }
 
     fn revisions(&self) -> watch::Receiver<u64> {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::Operator;
+use crate::ledger;
 use crate::setup;
 
 /// What a doctor is told.
@@ -189,7 +190,9 @@ pub async fn examine(visit: &Visit) -> Report {
     let config = host::config(visit, &mut report);
     let places = setup::places(&config, visit.state.as_deref());
     let ledger = host::ledger(&config, &places, &mut report).await;
-    let policies = host::policies(&config, &places, &ledger, &mut report).await;
+    // Building a chain keeps the bytes of new policies: not in the ledger that is only looked at.
+    let scratch = ledger::in_memory_over(Arc::clone(&ledger));
+    let policies = host::policies(&config, &places, &scratch, &mut report).await;
     host::audit(&config, &places, &*ledger, &mut report).await;
     let operator = Operator::new(&policies, Arc::clone(&ledger), String::new());
     servers::examine(&config, &operator, &ledger, &mut report).await;
