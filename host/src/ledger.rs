@@ -23,7 +23,7 @@ use crate::mcp::{Digest, Item, ItemKind};
 
 pub use apply::{
     LATEST_SIGHTED, MAX_KEY, MAX_KEYS, MAX_SIGHTED, MAX_SIGHTED_BYTES, MAX_VALUE, PRUNE_AFTER,
-    PRUNE_AFTER_BYTES, PRUNE_GRACE_MS,
+    PRUNE_AFTER_BYTES, PRUNE_GRACE_BYTES, PRUNE_GRACE_MS,
 };
 
 /// Keys of a policy that begin so record what was seen: they do not move the revision, and judging hooks do not see

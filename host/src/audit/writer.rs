@@ -3,21 +3,22 @@
 //!
 //! Knows how writing fails and is taken up again. Knows nothing of what a record means.
 
-use std::fs::File;
-use std::future::Future;
-use std::io::{self, Write};
-use std::os::unix::fs::MetadataExt;
+mod block_on;
+mod out;
+
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::line::{Chain, Ended, Header};
-use super::time::compact;
 use super::{AuditError, Record};
+use block_on::block_on;
+use out::Out;
+
 use crate::ledger::{AuditHead, Commit, Ledger, Op, now_ms, private};
 
 /// How long records gather before they are written.
@@ -177,67 +178,6 @@ impl Drop for Handle {
     fn drop(&mut self) {
         lock(&self.shared.waiting).closing = true;
         self.shared.wake.notify_one();
-    }
-}
-
-/// A file that is being written.
-struct Out {
-    file: File,
-    path: PathBuf,
-    name: String,
-    /// Device and inode: the file at `path` must stay this one.
-    identity: (u64, u64),
-    /// As far as it is written whole.
-    chain: Chain,
-    /// Whether something may stand beyond that, from a write that failed.
-    ragged: bool,
-}
-
-impl Out {
-    fn make(dir: &Path) -> io::Result<Self> {
-        let (time, pid) = (compact(now_ms()), std::process::id());
-        let name = format!("{time}-{pid}-{:08x}.jsonl", rand::random::<u32>());
-        let path = dir.join(&name);
-        let file = private::make_file(&path)?;
-        let found = file.metadata()?;
-        Ok(Self {
-            identity: (found.dev(), found.ino()),
-            file,
-            path,
-            name,
-            chain: Chain::EMPTY,
-            ragged: false,
-        })
-    }
-
-    /// Whether the file still stands where it was made.
-    fn in_place(&self) -> bool {
-        let found = std::fs::metadata(&self.path);
-        found.is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
-    }
-
-    /// Appends lines, whole or not at all.
-    fn write(&mut self, lines: &[u8], chain: Chain) -> io::Result<()> {
-        if self.ragged {
-            self.file.set_len(self.chain.length)?;
-            self.ragged = false;
-        }
-        if let Err(error) = self.file.write_all(lines) {
-            self.ragged = self.file.set_len(self.chain.length).is_err();
-            return Err(error);
-        }
-        self.chain = chain;
-        Ok(())
-    }
-
-    /// Where it ended with its last whole line.
-    fn head(&self) -> Option<AuditHead> {
-        Some(AuditHead {
-            file: self.name.clone(),
-            seq: self.chain.last?,
-            head: self.chain.head.to_string(),
-            length: self.chain.length,
-        })
     }
 }
 
@@ -414,7 +354,7 @@ impl Writer {
         }
         self.bind_at = Instant::now() + BIND_EVERY;
         let Some(out) = &self.out else { return };
-        match out.file.sync_data() {
+        match out.sync() {
             Ok(()) => self.bind_head(out.head()),
             Err(error) => self.shared.set_problem(&error.to_string()),
         }
@@ -435,28 +375,6 @@ impl Writer {
         waiting.closed = true;
         for closer in waiting.closers.drain(..) {
             let _ = closer.send(());
-        }
-    }
-}
-
-/// Wakes a thread that waits for a future.
-struct Unpark(std::thread::Thread);
-
-impl Wake for Unpark {
-    fn wake(self: Arc<Self>) {
-        self.0.unpark();
-    }
-}
-
-/// Waits for a future on this thread, which has no runtime: the ledger answers from a thread of its own.
-fn block_on<T>(future: impl Future<Output = T>) -> T {
-    let mut future = std::pin::pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    let mut context = Context::from_waker(&waker);
-    loop {
-        match future.as_mut().poll(&mut context) {
-            Poll::Ready(value) => return value,
-            Poll::Pending => std::thread::park(),
         }
     }
 }

@@ -14,10 +14,13 @@
 //!   have come;
 //! - observers: of those that ended or whose process died, the latest of each server stays.
 
+mod observing;
+mod prune;
+mod servers;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::digests::digests_in;
 use super::{
     AuditHead, Definition, LedgerError, Namespace, Observer, Op, SIGHTING_PREFIX, ServerRecord,
     Snapshot, StoredPolicy,
@@ -42,6 +45,8 @@ pub const PRUNE_AFTER: u64 = 512;
 pub const PRUNE_AFTER_BYTES: u64 = 16 << 20;
 /// How long a definition stays although nothing refers to it yet: it may be referred to by a commit that follows.
 pub const PRUNE_GRACE_MS: u64 = 60_000;
+/// How many bytes of the latest definitions have that grace.
+pub const PRUNE_GRACE_BYTES: u64 = 32 << 20;
 
 /// Which of a policy's keys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +73,14 @@ pub(super) struct Unpruned {
     /// Definitions.
     pub(super) count: u64,
     /// Their bytes.
+    pub(super) bytes: u64,
+}
+
+/// One definition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Pinned {
+    pub(super) digest: Digest,
+    pub(super) at_ms: u64,
     pub(super) bytes: u64,
 }
 
@@ -98,8 +111,8 @@ pub(super) trait Tables {
 
     /// Pins a definition; false if it was.
     fn define(&mut self, definition: &Definition, now_ms: u64) -> Result<bool, LedgerError>;
-    /// Every definition pinned at or before `until_ms`.
-    fn definitions_until(&mut self, until_ms: u64) -> Result<Vec<Digest>, LedgerError>;
+    /// Every definition, the latest first.
+    fn definitions(&mut self) -> Result<Vec<Pinned>, LedgerError>;
     fn undefine(&mut self, digest: &Digest) -> Result<(), LedgerError>;
     fn unpruned(&mut self) -> &mut Unpruned;
 
@@ -324,198 +337,6 @@ impl Work<'_> {
         Ok(())
     }
 
-    fn forget(&mut self, server: &str) -> Result<(), LedgerError> {
-        if self.snapshot.servers.contains_key(server) {
-            self.tables.put_server(server, None)?;
-            Arc::make_mut(&mut self.snapshot.servers).remove(server);
-            self.touched.anything = true;
-            self.touched.revision = true;
-            self.touched.servers = true;
-        }
-        let gone: Vec<String> = self.observer_ids(|observer| observer.server == server);
-        if !gone.is_empty() {
-            self.remove_observers(&gone)?;
-            self.touched.revision = true;
-        }
-        if let Some(last) = self.tables.sighted_sizes(server)?.last() {
-            self.tables.drop_sighted(server, last.seq)?;
-            self.touched.anything = true;
-            self.touched.revision = true;
-        }
-        Ok(())
-    }
-
-    fn rename(&mut self, from: &str, to: &str) -> Result<(), LedgerError> {
-        if from == to {
-            return Ok(());
-        }
-        let observed = |name: &str| self.snapshot.observers.iter().any(|o| o.server == name);
-        if self.snapshot.servers.contains_key(to)
-            || observed(to)
-            || !self.tables.sighted_sizes(to)?.is_empty()
-        {
-            return Err(LedgerError::Refused(format!(
-                "the name `{to}` is taken: choose another, or `witgate server forget {to}` first"
-            )));
-        }
-        let record = self.snapshot.servers.get(from).cloned();
-        if record.is_none() && !observed(from) {
-            return Err(LedgerError::Refused(format!(
-                "there is no server `{from}`: `witgate server list` shows those there are"
-            )));
-        }
-        if let Some(record) = record {
-            self.tables.put_server(from, None)?;
-            self.tables.put_server(to, Some(&record))?;
-            let servers = Arc::make_mut(&mut self.snapshot.servers);
-            servers.remove(from);
-            servers.insert(to.to_owned(), record);
-            self.touched.servers = true;
-        }
-        if observed(from) {
-            for observer in Arc::make_mut(&mut self.snapshot.observers) {
-                if observer.server == from {
-                    to.clone_into(&mut observer.server);
-                    self.tables.put_observer(observer)?;
-                }
-            }
-            self.touched.observers = true;
-        }
-        self.tables.rename_sighted(from, to)?;
-        self.touched.anything = true;
-        self.touched.revision = true;
-        Ok(())
-    }
-
-    fn observer_begins(&mut self, observer: &Observer) -> Result<(), LedgerError> {
-        if self.snapshot.observers.iter().any(|o| o.id == observer.id) {
-            return Err(LedgerError::Refused(format!(
-                "the observer {} has begun before: ids must be unique",
-                observer.id
-            )));
-        }
-        self.tables.put_observer(observer)?;
-        Arc::make_mut(&mut self.snapshot.observers).push(observer.clone());
-        self.touched.anything = true;
-        self.touched.observers = true;
-        self.supersede(&observer.server)
-    }
-
-    fn observer_ends(&mut self, id: &str) -> Result<(), LedgerError> {
-        let running = |observer: &Observer| observer.id == id && !observer.ended;
-        if !self.snapshot.observers.iter().any(running) {
-            return Ok(());
-        }
-        let mut server = String::new();
-        for observer in Arc::make_mut(&mut self.snapshot.observers) {
-            if running(observer) {
-                observer.ended = true;
-                self.tables.put_observer(observer)?;
-                server.clone_from(&observer.server);
-            }
-        }
-        self.touched.anything = true;
-        self.touched.observers = true;
-        self.supersede(&server)
-    }
-
-    fn observed(&mut self, id: &str, observation: &super::Observation) -> Result<(), LedgerError> {
-        let Some(at) = self
-            .snapshot
-            .observers
-            .iter()
-            .position(|observer| observer.id == id && !observer.ended)
-        else {
-            return Err(LedgerError::Refused(format!(
-                "the observer {id} has not begun, has ended, or its server was forgotten: begin again"
-            )));
-        };
-        let known = &self.snapshot.observers[at];
-        let before = known.observation.clone();
-        if before.as_deref() == Some(observation) {
-            return Ok(());
-        }
-        let server = known.server.clone();
-        let observer = &mut Arc::make_mut(&mut self.snapshot.observers)[at];
-        observer.observation = Some(Arc::new(observation.clone()));
-        self.tables.put_observer(observer)?;
-        self.touched.anything = true;
-        self.touched.observers = true;
-
-        // What this observer showed in its last reading is among the sighted already.
-        let shown: HashSet<&Item> = before.iter().flat_map(|b| b.items.iter()).collect();
-        let mut added = false;
-        for item in observation
-            .items
-            .iter()
-            .filter(|item| !shown.contains(item))
-        {
-            added |= self.tables.sight(&server, item, observation.at_ms)?;
-        }
-        if added {
-            self.bound_sighted(&server)?;
-        }
-        Ok(())
-    }
-
-    /// Drops the oldest of what a server showed until it is within bounds.
-    fn bound_sighted(&mut self, server: &str) -> Result<(), LedgerError> {
-        let sizes = self.tables.sighted_sizes(server)?;
-        let mut rows = sizes.len();
-        let mut bytes: u64 = sizes.iter().map(|size| size.bytes).sum();
-        let mut until = None;
-        for size in &sizes {
-            if rows <= MAX_SIGHTED && bytes <= MAX_SIGHTED_BYTES {
-                break;
-            }
-            rows -= 1;
-            bytes -= size.bytes;
-            until = Some(size.seq);
-        }
-        match until {
-            Some(seq) => self.tables.drop_sighted(server, seq),
-            None => Ok(()),
-        }
-    }
-
-    /// Of a server's observers that ended or died, only the one with the latest reading stays.
-    fn supersede(&mut self, server: &str) -> Result<(), LedgerError> {
-        let alive = self.world.alive;
-        let mut gone: Vec<(Option<u64>, usize, String)> = self
-            .snapshot
-            .observers
-            .iter()
-            .enumerate()
-            .filter(|(_, o)| o.server == server && (o.ended || !alive(o)))
-            .map(|(place, o)| (o.observation.as_ref().map(|o| o.at_ms), place, o.id.clone()))
-            .collect();
-        gone.sort();
-        gone.pop();
-        let gone: Vec<String> = gone.into_iter().map(|(_, _, id)| id).collect();
-        self.remove_observers(&gone)
-    }
-
-    fn observer_ids(&self, which: impl Fn(&Observer) -> bool) -> Vec<String> {
-        let observers = self.snapshot.observers.iter();
-        observers
-            .filter(|o| which(o))
-            .map(|o| o.id.clone())
-            .collect()
-    }
-
-    fn remove_observers(&mut self, ids: &[String]) -> Result<(), LedgerError> {
-        if ids.is_empty() {
-            return Ok(());
-        }
-        for id in ids {
-            self.tables.remove_observer(id)?;
-        }
-        Arc::make_mut(&mut self.snapshot.observers).retain(|o| !ids.contains(&o.id));
-        self.touched.anything = true;
-        self.touched.observers = true;
-        Ok(())
-    }
-
     fn note(&mut self, key: &str, value: Option<&str>) -> Result<(), LedgerError> {
         if self.snapshot.notes.get(key).map(String::as_str) == value {
             return Ok(());
@@ -528,42 +349,6 @@ impl Work<'_> {
         };
         self.touched.anything = true;
         self.touched.notes = true;
-        Ok(())
-    }
-
-    /// Removes definitions that nothing refers to, if enough have come since it was last done.
-    fn prune(&mut self, ops: &[Op]) -> Result<(), LedgerError> {
-        let unpruned = *self.tables.unpruned();
-        if unpruned.count < PRUNE_AFTER && unpruned.bytes < PRUNE_AFTER_BYTES {
-            return Ok(());
-        }
-        *self.tables.unpruned() = Unpruned::default();
-        let until_ms = self.world.now_ms.saturating_sub(PRUNE_GRACE_MS);
-        let candidates = self.tables.definitions_until(until_ms)?;
-        if candidates.is_empty() {
-            return Ok(());
-        }
-        let mut wanted = self.tables.sighted_digests()?;
-        for observer in self.snapshot.observers.iter() {
-            let items = observer.observation.iter().flat_map(|o| o.items.iter());
-            wanted.extend(items.map(|item| item.digest));
-        }
-        for section in [&self.snapshot.facts, &self.snapshot.sightings] {
-            for value in section.values().flat_map(|keys| keys.values()) {
-                wanted.extend(digests_in(value));
-            }
-        }
-        // Defined in this commit, though perhaps long known: whoever made it is about to refer to it.
-        wanted.extend(ops.iter().filter_map(|op| match op {
-            Op::Define(definition) => Some(definition.digest),
-            _ => None,
-        }));
-        for digest in candidates {
-            if !wanted.contains(&digest) {
-                self.tables.undefine(&digest)?;
-            }
-        }
-        self.touched.anything = true;
         Ok(())
     }
 }

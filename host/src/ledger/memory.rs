@@ -11,7 +11,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, ready};
 use tokio::sync::watch;
 
-use super::apply::{self, LATEST_SIGHTED, Part, SightedSize, Tables, Unpruned, World};
+use super::apply::{self, LATEST_SIGHTED, Part, Pinned, SightedSize, Tables, Unpruned, World};
 use super::{
     AuditHead, Commit, Definition, Ledger, LedgerError, Namespace, Observer, ServerRecord,
     Snapshot, StoredPolicy,
@@ -32,13 +32,22 @@ pub(super) struct Memory {
 /// What is not in the snapshot.
 #[derive(Clone, Default)]
 struct Rows {
-    definitions: HashMap<Digest, (Arc<str>, u64)>,
+    definitions: HashMap<Digest, Kept>,
+    next_place: u64,
     unpruned: Unpruned,
     /// By server and item, oldest first.
     sighted: HashMap<String, BTreeMap<ItemKey, Vec<Sighted>>>,
     next_seq: i64,
     policies: BTreeMap<Namespace, StoredPolicy>,
     heads: BTreeMap<String, AuditHead>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    text: Arc<str>,
+    at_ms: u64,
+    /// Counts up.
+    place: u64,
 }
 
 #[derive(Clone, Copy)]
@@ -111,7 +120,7 @@ impl Ledger for Memory {
         let own = self.rows().definitions.get(&digest).cloned();
         match (own, &self.beneath) {
             (None, Some(beneath)) => beneath.definition(digest),
-            (own, _) => ready(Ok(own.map(|(text, _)| text))).boxed(),
+            (own, _) => ready(Ok(own.map(|kept| kept.text))).boxed(),
         }
     }
 
@@ -190,7 +199,7 @@ impl Rows {
 
     fn size_of(&self, digest: &Digest) -> u64 {
         let known = self.definitions.get(digest);
-        known.map_or(0, |(text, _)| text.len() as u64)
+        known.map_or(0, |kept| kept.text.len() as u64)
     }
 }
 
@@ -230,16 +239,26 @@ impl Tables for Rows {
         if self.definitions.contains_key(&definition.digest) {
             return Ok(false);
         }
-        let kept = (Arc::clone(&definition.text), now_ms);
+        let kept = Kept {
+            text: Arc::clone(&definition.text),
+            at_ms: now_ms,
+            place: self.next_place,
+        };
+        self.next_place += 1;
         self.definitions.insert(definition.digest, kept);
         Ok(true)
     }
 
-    fn definitions_until(&mut self, until_ms: u64) -> Result<Vec<Digest>, LedgerError> {
-        let all = self.definitions.iter();
+    fn definitions(&mut self) -> Result<Vec<Pinned>, LedgerError> {
+        let mut all: Vec<(&Digest, &Kept)> = self.definitions.iter().collect();
+        all.sort_by_key(|(_, kept)| std::cmp::Reverse(kept.place));
         Ok(all
-            .filter(|(_, (_, at_ms))| *at_ms <= until_ms)
-            .map(|(digest, _)| *digest)
+            .into_iter()
+            .map(|(digest, kept)| Pinned {
+                digest: *digest,
+                at_ms: kept.at_ms,
+                bytes: kept.text.len() as u64,
+            })
             .collect())
     }
 

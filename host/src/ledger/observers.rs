@@ -1,4 +1,4 @@
-//! Whether the process behind an observer still lives.
+//! Whether an observer still observes.
 //!
 //! Knows process numbers and start times. Knows nothing of what was observed.
 
@@ -10,10 +10,11 @@ pub fn this_process() -> (u32, Option<u64>) {
     (pid, start_of(pid))
 }
 
-/// Whether the process that made `observer` runs. One whose number was given to another process since counts as
+/// Whether `observer` may still see something: its connection has not ended and the process that made it runs. One
+/// whose number was given to another process since counts as
 /// dead where the system tells when processes started.
 pub fn alive(observer: &Observer) -> bool {
-    if !exists(observer.pid) {
+    if observer.ended || !exists(observer.pid) {
         return false;
     }
     match (observer.pid_start, start_of(observer.pid)) {
@@ -72,6 +73,11 @@ mod tests {
         let (pid, start) = this_process();
         assert!(alive(&observer(pid, start)));
         assert!(alive(&observer(pid, None)));
+        let ended = Observer {
+            ended: true,
+            ..observer(pid, start)
+        };
+        assert!(!alive(&ended));
     }
 
     #[test]

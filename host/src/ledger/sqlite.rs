@@ -279,6 +279,10 @@ fn make_ready(db: &mut Connection, context: &Context, steps: Steps) -> Result<()
     }
     db.pragma_update(None, "journal_size_limit", 8 << 20)
         .map_err(|error| context.error(error))?;
+    let latest = u32::try_from(steps.len()).unwrap_or(u32::MAX);
+    if schema::look(db, context, steps)? == schema::Found::Schema(latest) {
+        return Ok(());
+    }
     schema::migrate(db, context, steps, |transaction| {
         let id = hex::encode(rand::random::<[u8; 16]>());
         transaction.execute(

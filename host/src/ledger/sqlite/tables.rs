@@ -8,7 +8,7 @@ use rusqlite::{Connection, Params, params};
 
 use super::error::Context;
 use super::rows::{digest, int, observation_text, standing_word, uint};
-use crate::ledger::apply::{LATEST_SIGHTED, Part, SightedSize, Tables, Unpruned};
+use crate::ledger::apply::{LATEST_SIGHTED, Part, Pinned, SightedSize, Tables, Unpruned};
 use crate::ledger::{
     AuditHead, Definition, LedgerError, Namespace, Observer, ServerRecord, StoredPolicy,
 };
@@ -157,11 +157,17 @@ impl Tables for SqlTables<'_> {
         .map(|rows| rows > 0)
     }
 
-    fn definitions_until(&mut self, until_ms: u64) -> Result<Vec<Digest>, LedgerError> {
+    fn definitions(&mut self) -> Result<Vec<Pinned>, LedgerError> {
         self.all(
-            "SELECT digest FROM definitions WHERE pinned_ms <= ?",
-            [int(until_ms)],
-            |row| digest(row, 0),
+            "SELECT digest, pinned_ms, bytes FROM definitions ORDER BY rowid DESC",
+            [],
+            |row| {
+                Ok(Pinned {
+                    digest: digest(row, 0)?,
+                    at_ms: uint(row, 1)?,
+                    bytes: uint(row, 2)?,
+                })
+            },
         )
     }
 

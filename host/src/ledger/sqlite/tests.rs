@@ -330,3 +330,33 @@ async fn definitions_that_nothing_refers_to_go() {
         }
     }
 }
+
+/// A flood within the grace is bounded by its bytes.
+#[tokio::test]
+async fn of_a_flood_of_definitions_the_latest_stay() {
+    use crate::ledger::{PRUNE_GRACE_BYTES, memory::Memory};
+    let fixed = || World {
+        now_ms: 1_000_000,
+        alive: |_| true,
+    };
+    let place = Place::new();
+    let (url, marker) = (place.url(), place.marker());
+    let mode = OpenMode::CreateIfFirst;
+    let in_file = open_as(&url, &marker, mode, schema::STEPS, fixed);
+    let in_memory = Memory::new(Snapshot::empty("m".into()), fixed, None);
+    let both: [Arc<dyn Ledger>; 2] = [in_file.await.unwrap().unwrap(), Arc::new(in_memory)];
+    let text = "x".repeat(4 << 20);
+    let within = PRUNE_GRACE_BYTES / text.len() as u64;
+    for ledger in both {
+        for n in 0..4 * within {
+            apply(&ledger, vec![define(n, &text)]).await;
+        }
+        let mut held = 0;
+        for n in 0..4 * within {
+            held += u64::from(ledger.definition(digest(n)).await.unwrap().is_some());
+        }
+        assert!(held >= within && held < 2 * within, "{held}");
+        let latest = ledger.definition(digest(4 * within - 1)).await.unwrap();
+        assert!(latest.is_some());
+    }
+}
