@@ -1,7 +1,7 @@
 //! What a policy costs: microseconds for each hook, with an instance ready and without, and what loading takes.
 //!
-//! `cargo bench --bench engine`. Figures are medians; compare only those of one run. Uses the golden policy, which
-//! asks nothing of the store unless told to.
+//! `cargo bench --bench engine`. Figures are medians; compare only those of one run. What names no policy uses the
+//! golden one, which asks nothing of the store unless told to.
 #![allow(clippy::print_stdout, clippy::unwrap_used)] // it is a program that prints figures, and runs by hand
 
 use std::collections::{BTreeMap, HashMap};
@@ -13,9 +13,11 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use witgate::config::Mode;
-use witgate::ledger::{Namespace, PolicyOrigin, Snapshot};
+use witgate::ledger::{Namespace, PolicyOrigin, SIGHTING_PREFIX, Snapshot};
 use witgate::mcp::Digest;
-use witgate::policy::contract::{Call, Caller, Context, Item, ItemKind, Server, Standing};
+use witgate::policy::contract::{
+    Call, Caller, Catalogue, Context, Item, ItemKind, Server, Standing,
+};
 use witgate::policy::{Definitions, Engine, EngineOptions, Policy, PolicyLimits, Source, View};
 
 const GOLDEN: &[u8] = include_bytes!("../../tests/golden/v0_1_0_rust.wasm");
@@ -40,6 +42,37 @@ fn engine(cache_dir: Option<&Path>) -> Engine {
         ready: 16,
     })
     .unwrap()
+}
+
+const SHIPPED: [(&str, &[u8]); 3] = [
+    (
+        "allow-deny",
+        include_bytes!("../../policies/dist/allow-deny.wasm"),
+    ),
+    (
+        "quarantine",
+        include_bytes!("../../policies/dist/quarantine.wasm"),
+    ),
+    (
+        "trust-baseline",
+        include_bytes!("../../policies/dist/trust-baseline.wasm"),
+    ),
+];
+
+/// The three policies that ship, in their order.
+fn shipped() -> Vec<Source> {
+    SHIPPED
+        .iter()
+        .map(|(name, component)| Source {
+            name: (*name).into(),
+            origin: PolicyOrigin::Builtin,
+            file: format!("builtin:{name}"),
+            component: Bytes::from_static(component),
+            settings: None,
+            mode: Mode::Enforce,
+            grants: Vec::new(),
+        })
+        .collect()
 }
 
 /// `count` components of one content apart from a custom section, so that each is compiled for itself.
@@ -87,6 +120,75 @@ fn view(records: u32) -> View {
         definitions: Arc::new(NoDefinitions),
         now_ms: 1_700_000_000_000,
     }
+}
+
+/// What a server of 1,000 tools costs the shipped policies: its first reading, and a list once that is recorded.
+async fn chain(policies: &[Arc<Policy>]) {
+    let items: Vec<_> = (0..1_000).map(|n| item(format!("tool_{n:04}"))).collect();
+    let labels = [
+        ("observer", "o1"),
+        ("live-observers", "o1"),
+        ("baselined", ""),
+    ];
+    let catalogue = Catalogue {
+        digest: Digest::from_bytes([9; 32]).to_string(),
+        complete: vec![ItemKind::Tool],
+        items: items.clone(),
+        labels: labels.map(|(key, value)| (key.into(), value.into())).into(),
+    };
+    let mut view = view(0);
+    let (mut facts, mut sightings) = (HashMap::new(), HashMap::new());
+    for policy in policies.iter().filter(|policy| policy.hooks().inventory) {
+        let observed = policy.observe(&view, &context().server, &catalogue).await;
+        let observed = observed.unwrap();
+        figure(
+            &format!("{} observes 1,000", policy.name()),
+            f64::from(observed.micros),
+            "µs",
+        );
+        let (sighted, kept): (Vec<_>, Vec<_>) = observed
+            .value
+            .into_iter()
+            .filter_map(|change| Some((change.key, change.value?)))
+            .partition(|(key, _)| key.starts_with(SIGHTING_PREFIX));
+        facts.insert(policy.namespace().clone(), BTreeMap::from_iter(kept));
+        sightings.insert(policy.namespace().clone(), BTreeMap::from_iter(sighted));
+    }
+    view.snapshot = Arc::new(Snapshot {
+        facts: Arc::new(facts),
+        sightings: Arc::new(sightings),
+        ..(*view.snapshot).clone()
+    });
+    let context = context();
+    for policy in policies {
+        policy.refill().await;
+        let filter = rounds(
+            300,
+            async || {
+                let kept = policy.filter(&view, &context, &items).await.unwrap();
+                assert!(kept.value.iter().all(Option::is_none));
+            },
+            async || policy.refill().await,
+        )
+        .await;
+        figure(&format!("{} filters 1,000", policy.name()), filter, "µs");
+    }
+    let call = call("tool_0500");
+    let check = rounds(
+        5_000,
+        async || {
+            for policy in policies.iter().filter(|policy| policy.hooks().call_gate) {
+                policy.check(&view, &context, &call).await.unwrap();
+            }
+        },
+        async || {
+            for policy in policies {
+                policy.refill().await;
+            }
+        },
+    )
+    .await;
+    figure("their call-gates check a call", check, "µs");
 }
 
 fn item(name: String) -> Item {
@@ -146,8 +248,7 @@ async fn rounds<T>(
     median(times)
 }
 
-async fn load(engine: &Engine, count: u8) -> (Vec<Arc<Policy>>, Duration) {
-    let sources = sources(count);
+async fn load(engine: &Engine, sources: Vec<Source>) -> (Vec<Arc<Policy>>, Duration) {
     let began = Instant::now();
     let loaded = engine.load(sources).await;
     let took = began.elapsed();
@@ -174,8 +275,10 @@ async fn main() {
     }
     let dir = tempfile::tempdir().unwrap();
     let cache = dir.path().join("cache");
-    let (_, took) = load(&engine(Some(&cache)), 3).await;
-    figure("three policies compiled", millis(took), "ms");
+    let engine = engine(Some(&cache));
+    let (_, took) = load(&engine, shipped()).await;
+    figure("the three shipped, compiled", millis(took), "ms");
+    load(&engine, sources(3)).await;
     let measured = std::process::Command::new(std::env::current_exe().unwrap())
         .env(CACHE, &cache)
         .status()
@@ -184,7 +287,11 @@ async fn main() {
 }
 
 fn figure(what: &str, value: f64, unit: &str) {
-    println!("{what:<34}{value:>10.2} {unit}");
+    println!("{what:<36}{value:>10.2} {unit}");
+}
+
+fn text(what: &str, value: &str) {
+    println!("{what:<36}{value:>13}");
 }
 
 fn millis(time: Duration) -> f64 {
@@ -195,13 +302,12 @@ async fn measure(cache: &Path) {
     let began = Instant::now();
     let engine = engine(Some(cache));
     figure("engine set up", millis(began.elapsed()), "ms");
-    let (policies, took) = load(&engine, 3).await;
-    figure("three policies from the cache", millis(took), "ms");
-    println!(
-        "{:<34}{:>10}",
-        "resident with three loaded",
-        status("VmRSS:")
-    );
+    let (three, took) = load(&engine, shipped()).await;
+    figure("the three shipped, from the cache", millis(took), "ms");
+    text("resident with them", &status("VmRSS:"));
+    chain(&three).await;
+    text("resident after that", &status("VmRSS:"));
+    let (policies, _) = load(&engine, sources(3)).await;
 
     let (view, context) = (view(1_000), context());
     let allowed = call("read");
@@ -229,38 +335,24 @@ async fn measure(cache: &Path) {
     )
     .await;
     figure("check by three, instances ready", chain, "µs");
-    let idle = rounds(
-        300,
-        async || {
-            for policy in &policies {
-                policy.check(&view, &context, &allowed).await.unwrap();
-            }
-        },
-        async || {
-            for policy in &policies {
-                policy.refill().await;
-            }
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        },
-    )
-    .await;
-    figure("the same after 2 ms idle", idle, "µs");
-    let long = rounds(
-        20,
-        async || {
-            for policy in &policies {
-                policy.check(&view, &context, &allowed).await.unwrap();
-            }
-        },
-        async || {
-            for policy in &policies {
-                policy.refill().await;
-            }
-            tokio::time::sleep(Duration::from_millis(200)).await;
-        },
-    )
-    .await;
-    figure("the same after 200 ms idle", long, "µs");
+    for (count, pause) in [(300, 2), (20, 200)] {
+        let idle = rounds(
+            count,
+            async || {
+                for policy in &policies {
+                    policy.check(&view, &context, &allowed).await.unwrap();
+                }
+            },
+            async || {
+                for policy in &policies {
+                    policy.refill().await;
+                }
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            },
+        )
+        .await;
+        figure(&format!("the same after {pause} ms idle"), idle, "µs");
+    }
     // Drain what is ready, so that each makes its own.
     for _ in 0..32 {
         policy.check(&view, &context, &allowed).await.unwrap();
@@ -297,8 +389,8 @@ async fn measure(cache: &Path) {
         policy.refill().await;
         checks += 1;
     }
-    println!("{:<34}{checks:>10}", "checks in one second, refilled");
-    println!("{:<34}{:>10}", "resident", status("VmRSS:"));
-    println!("{:<34}{:>10}", "resident at the most", status("VmHWM:"));
-    println!("{:<34}{:>10}", "address space", status("VmSize:"));
+    text("checks in one second, refilled", &checks.to_string());
+    text("resident", &status("VmRSS:"));
+    text("resident at the most", &status("VmHWM:"));
+    text("address space", &status("VmSize:"));
 }
