@@ -48,7 +48,7 @@ pub(super) struct Shared {
 impl Engine {
     /// Sets the engine up; falls back to on-demand allocation where the system grants no pool.
     pub fn new(options: EngineOptions) -> Result<Self, EngineError> {
-        let wasm = match pooled(&options, SLOTS) {
+        let wasm = match pooled(&options, SLOTS, Reset::here()) {
             Ok(engine) => engine,
             Err(why) => {
                 tracing::warn!(
@@ -117,7 +117,34 @@ fn config(options: &EngineOptions) -> Config {
     config
 }
 
-fn pooled(options: &EngineOptions, slots: u32) -> wasmtime::Result<wasmtime::Engine> {
+/// How a slot's memory is made fresh for the next instance.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Reset {
+    /// The kernel says which pages were touched; those are written over and stay resident, so that the next instance of
+    /// that policy faults nothing in.
+    Touched,
+    /// All of it is given back. Guests leave most of their memory's beginning, the stack, untouched: writing over it
+    /// without knowing would cost more than faults do.
+    Whole,
+}
+
+impl Reset {
+    /// The way that this kernel allows: Linux tells since 6.7.
+    fn here() -> Self {
+        if PoolingAllocationConfig::is_pagemap_scan_available() {
+            Self::Touched
+        } else {
+            Self::Whole
+        }
+    }
+}
+
+fn pooled(options: &EngineOptions, slots: u32, reset: Reset) -> wasmtime::Result<wasmtime::Engine> {
+    // A small guest touches a tenth of what may stay resident.
+    let (scan, memory_kept, table_kept) = match reset {
+        Reset::Touched => (Enabled::Auto, 512 * 1024, 64 * 1024),
+        Reset::Whole => (Enabled::No, 0, 0),
+    };
     let mut pool = PoolingAllocationConfig::new();
     pool.total_component_instances(slots)
         // These two only count: a component that links many modules (Python's are thirty) takes one memory all the same.
@@ -132,12 +159,10 @@ fn pooled(options: &EngineOptions, slots: u32) -> wasmtime::Result<wasmtime::Eng
         .table_elements(TABLE_ENTRIES)
         .total_stacks(slots)
         .max_memory_size(memory_limit(options))
-        // A slot that was used stays with its module, and what it touched stays resident up to here: the next instance
-        // of that policy then faults nothing in. A small guest touches a tenth of this.
-        .linear_memory_keep_resident(512 * 1024)
-        .table_keep_resident(64 * 1024)
-        .max_unused_warm_slots(16)
-        .pagemap_scan(Enabled::Auto);
+        .linear_memory_keep_resident(memory_kept)
+        .table_keep_resident(table_kept)
+        .pagemap_scan(scan)
+        .max_unused_warm_slots(16);
     let mut config = config(options);
     config.allocation_strategy(InstanceAllocationStrategy::Pooling(pool));
     wasmtime::Engine::new(&config)
@@ -197,7 +222,7 @@ mod tests {
     #[test]
     fn starts_where_no_pool_can_be_reserved() {
         let options = options(4 << 30);
-        assert!(pooled(&options, 1_000_000).is_err());
+        assert!(pooled(&options, 1_000_000, Reset::Whole).is_err());
         assert!(on_demand(&options).is_ok());
     }
 
@@ -212,7 +237,7 @@ mod tests {
         };
         let options = options(64 << 20);
         assert_eq!(
-            hash(&pooled(&options, 4).unwrap()),
+            hash(&pooled(&options, 4, Reset::Whole).unwrap()),
             hash(&on_demand(&options).unwrap())
         );
     }
