@@ -2,6 +2,8 @@
 //! `sighting/SERVER/NAME` the one that is shown.
 #![allow(clippy::unwrap_used)]
 
+mod shipped;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
