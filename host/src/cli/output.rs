@@ -45,6 +45,14 @@ impl Output {
         }
     }
 
+    /// Output without colour, whatever stdout is.
+    pub fn plain(json: bool) -> Self {
+        Self {
+            json,
+            paint: Paint::PLAIN,
+        }
+    }
+
     /// Whether machines read it.
     pub fn is_json(&self) -> bool {
         self.json

@@ -3,6 +3,8 @@
 mod decide;
 mod list;
 mod show;
+#[cfg(test)]
+mod tests;
 
 use clap::Subcommand;
 

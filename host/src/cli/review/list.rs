@@ -65,7 +65,8 @@ pub(super) async fn run(context: &Context, all: bool, server: Option<&str>) -> R
     Ok(())
 }
 
-fn for_people(context: &Context, entries: &[ReviewEntry], all: bool) -> String {
+/// Entries for people.
+pub(super) fn for_people(context: &Context, entries: &[ReviewEntry], all: bool) -> String {
     if entries.is_empty() {
         let text = if all {
             "No policy keeps anything yet: nothing was observed."

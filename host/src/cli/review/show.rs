@@ -40,16 +40,21 @@ pub(super) async fn entry(context: &Context, id: &str) -> Result<(), Failed> {
     if context.out.is_json() {
         return context.out.value(&looked.json()?);
     }
+    context.out.line(&one(context, &looked));
+    Ok(())
+}
+
+/// One entry for people.
+pub(super) fn one(context: &Context, looked: &Looked) -> String {
     let mut parts = vec![head(&looked.review, context.out.paint())];
     for step in &looked.steps {
         parts.push(body(step, context.out.paint()));
     }
     if looked.steps.is_empty() {
-        parts.extend(approved(&looked));
+        parts.extend(approved(looked));
     }
-    parts.extend(commands(context, &looked));
-    context.out.line(&parts.join("\n\n"));
-    Ok(())
+    parts.extend(commands(context, looked));
+    parts.join("\n\n")
 }
 
 /// Shows everything that waits at a server.
@@ -65,27 +70,37 @@ pub(super) async fn server(context: &Context, name: &str) -> Result<(), Failed> 
     let standing = server.standing;
     let waiting = server.entries.into_iter().filter(|e| e.entry.waiting);
     let looked = look_all(&operator, waiting).await?;
-    let digest = waiting_digest(looked.iter().map(|l| &l.review)).to_string();
     if context.out.is_json() {
-        #[derive(Serialize)]
-        struct Answer<'a> {
-            server: &'a str,
-            catalogue_digest: &'a str,
-            waiting: Vec<LookedJson<'a>>,
-        }
         let waiting = looked.iter().map(Looked::json);
-        return context.out.value(&Answer {
+        return context.out.value(&ServerJson {
             server: name,
-            catalogue_digest: &digest,
+            standing,
+            catalogue_digest: waiting_digest(looked.iter().map(|l| &l.review)).to_string(),
             waiting: waiting.collect::<Result<_, _>>()?,
         });
     }
+    context.out.line(&all(context, name, standing, &looked));
+    Ok(())
+}
+
+/// Everything that waits at a server, for machines.
+#[derive(Serialize)]
+struct ServerJson<'a> {
+    server: &'a str,
+    standing: Standing,
+    catalogue_digest: String,
+    waiting: Vec<LookedJson<'a>>,
+}
+
+/// Everything that waits at a server, for people, and the command that approves exactly that.
+pub(super) fn all(context: &Context, name: &str, standing: Standing, looked: &[Looked]) -> String {
+    let digest = waiting_digest(looked.iter().map(|l| &l.review)).to_string();
+    let short = printed_digest(&digest);
     let mut text = if looked.is_empty() {
         format!("Nothing waits at {name}.")
     } else {
-        together(&looked, context.out.paint())
+        together(looked, context.out.paint())
     };
-    let short = printed_digest(&digest);
     if standing == Standing::Quarantined {
         let trust = context.command(&["server", "trust", name, "--digest", short]);
         text.push_str(&format!(
@@ -98,8 +113,7 @@ pub(super) async fn server(context: &Context, name: &str) -> Result<(), Failed> 
             context.command(&approve)
         ));
     }
-    context.out.line(&text);
-    Ok(())
+    text
 }
 
 /// Looks at entries; see [`look`].
