@@ -13,6 +13,8 @@ mod render;
 mod review;
 mod server;
 mod time;
+mod try_;
+mod wrap;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -64,6 +66,8 @@ pub struct Global {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Wrap(wrap::Args),
+    Try(try_::Args),
     /// See what waits for you, and decide about it
     Review(review::Args),
     /// See servers, trust them, quarantine them
@@ -116,6 +120,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let done = runtime.block_on(async {
         match cli.command {
+            Command::Wrap(args) => wrap::run(&context, args).await,
+            Command::Try(args) => try_::run(&context, args).await,
             Command::Review(args) => review::run(&context, args).await,
             Command::Server(args) => server::run(&context, args).await,
             Command::Policy(args) => policy::run(&context, args).await,
@@ -140,6 +146,16 @@ impl Context {
             create: write,
         };
         Ok(setup::open(&options).await?)
+    }
+
+    /// What every command that opens a ledger says of it.
+    fn options(&self, create: bool) -> setup::Options {
+        setup::Options {
+            config: self.global.config.clone(),
+            state: self.global.state.clone(),
+            flags: Vec::new(),
+            create,
+        }
     }
 
     /// The operator whose command this is.

@@ -11,6 +11,7 @@ pub mod reading;
 pub mod server;
 pub mod session;
 pub mod watch;
+pub mod wrap;
 
 pub use host::Host;
 pub use server::ServerEntry;

@@ -10,6 +10,7 @@ pub mod audit;
 pub mod chain;
 pub mod cli;
 pub mod config;
+pub mod discovery;
 pub mod gate;
 pub mod ledger;
 pub mod mcp;

@@ -2,6 +2,7 @@
 //!
 //! Runs a whole session with a client of its own, so that what it reports is what a session does.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
@@ -13,7 +14,7 @@ use crate::gate::session::Core;
 use crate::gate::session::io::{Ended, SessionError, run_on};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
-use crate::mcp::{Item, ItemKind};
+use crate::mcp::{Digest, Item, ItemKind};
 use crate::wire::scan;
 
 /// How much the pipes between the probe and the session hold.
@@ -29,6 +30,8 @@ pub struct Seen {
     pub server: ServerView,
     /// Every item with its status, by kind and in the server's order.
     pub items: Vec<(Item, Status)>,
+    /// The texts of the definitions.
+    pub definitions: HashMap<Digest, Arc<str>>,
     /// What is malformed or doubled, escaped.
     pub malformed: Vec<(ItemKind, String)>,
     /// Why lists could not be read.
@@ -87,11 +90,11 @@ async fn ask(stream: DuplexStream) -> Result<(), String> {
     Ok(())
 }
 
-async fn send(
-    write: &mut tokio::io::WriteHalf<DuplexStream>,
-    line: &str,
-) -> Result<(), String> {
-    write.write_all(line.as_bytes()).await.map_err(|_| "the session ended".to_owned())
+async fn send(write: &mut tokio::io::WriteHalf<DuplexStream>, line: &str) -> Result<(), String> {
+    write
+        .write_all(line.as_bytes())
+        .await
+        .map_err(|_| "the session ended".to_owned())
 }
 
 async fn await_answer(
@@ -101,13 +104,20 @@ async fn await_answer(
     let wanted = id.to_string();
     loop {
         let line = lines.next_line().await.map_err(|e| e.to_string())?;
-        let Some(line) = line else { return Err("the session ended".to_owned()) };
+        let Some(line) = line else {
+            return Err("the session ended".to_owned());
+        };
         let members = scan::members(&line).unwrap_or_default();
-        if members.iter().any(|member| member.is("id") && member.value == wanted)
+        if members
+            .iter()
+            .any(|member| member.is("id") && member.value == wanted)
             && !members.iter().any(|member| member.is("method"))
         {
             return match members.iter().find(|member| member.is("error")) {
-                Some(error) => Err(format!("the server answered with the error {}", error.value)),
+                Some(error) => Err(format!(
+                    "the server answered with the error {}",
+                    error.value
+                )),
                 None => Ok(()),
             };
         }
@@ -128,6 +138,18 @@ impl Core {
             .into_iter()
             .filter_map(|kind| Some((kind, self.failure(kind)?.to_string())))
             .collect();
-        Seen { server: server.clone(), items, malformed: catalogue.malformed(), failed }
+        let definitions = catalogue.definitions(&ItemKind::ALL, |_| false);
+        let definitions = definitions
+            .into_iter()
+            .map(|d| (d.digest, d.text))
+            .collect();
+        let malformed = catalogue.malformed();
+        Seen {
+            server: server.clone(),
+            items,
+            definitions,
+            malformed,
+            failed,
+        }
     }
 }
