@@ -52,7 +52,9 @@ impl Generation {
 
     /// Whether any policy judges results.
     pub fn inspects_results(&self) -> bool {
-        self.policies.iter().any(|policy| policy.hooks().result_gate)
+        self.policies
+            .iter()
+            .any(|policy| policy.hooks().result_gate)
     }
 }
 
@@ -66,7 +68,10 @@ impl Chain {
     /// A chain that begins with `generation`.
     pub fn new(generation: Arc<Generation>) -> Self {
         let changed = watch::Sender::new(generation.id);
-        Self { current: ArcSwap::new(generation), changed }
+        Self {
+            current: ArcSwap::new(generation),
+            changed,
+        }
     }
 
     /// The generation in force.

@@ -51,7 +51,9 @@ pub enum SetupError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     /// A configuration that was in force is gone.
-    #[error("the configuration {file} was in force and is missing; put it back, or write one that holds `version = 1`")]
+    #[error(
+        "the configuration {file} was in force and is missing; put it back, or write one that holds `version = 1`"
+    )]
     ConfigMissing {
         /// Where it was.
         file: PathBuf,
@@ -81,12 +83,23 @@ pub async fn open(options: &Options) -> Result<Setup, SetupError> {
     let engine = Engine::new(engine_options(&config, &places))?;
     let builder = Builder::new(engine.clone(), ledger.clone(), options.flags.clone());
     let generation = builder.build(&config).await?;
-    Ok(Setup { config, ledger, engine, builder, generation, places })
+    Ok(Setup {
+        config,
+        ledger,
+        engine,
+        builder,
+        generation,
+        places,
+    })
 }
 
 /// Opens the ledger; where nothing may be written, a copy in memory of what there is.
 pub async fn open_ledger(places: &Places, create: bool) -> Result<Arc<dyn Ledger>, LedgerError> {
-    let mode = if create { OpenMode::CreateIfFirst } else { OpenMode::ReadOnly };
+    let mode = if create {
+        OpenMode::CreateIfFirst
+    } else {
+        OpenMode::ReadOnly
+    };
     let found = ledger::open(&places.ledger_url, &places.marker, mode).await?;
     Ok(match found {
         Some(ledger) if create => ledger,
@@ -112,8 +125,16 @@ async fn remember_config(
         Some(file) => {
             let key = config_note(file);
             if write && !snapshot.notes.contains_key(&key) {
-                let note = Op::Note { key, value: Some("in force".to_owned()) };
-                ledger.commit(Commit { based_on: None, ops: vec![note] }).await?;
+                let note = Op::Note {
+                    key,
+                    value: Some("in force".to_owned()),
+                };
+                ledger
+                    .commit(Commit {
+                        based_on: None,
+                        ops: vec![note],
+                    })
+                    .await?;
             }
         }
     }
@@ -154,21 +175,33 @@ pub fn places(config: &Config, state: Option<&str>) -> Places {
     let dirs = directories::ProjectDirs::from("", "", "witgate");
     let fallback = config.dir.join("state");
     let default_state = dirs.as_ref().map_or(fallback, |dirs| {
-        dirs.state_dir().unwrap_or_else(|| dirs.data_local_dir()).to_owned()
+        dirs.state_dir()
+            .unwrap_or_else(|| dirs.data_local_dir())
+            .to_owned()
     });
     let url = state.map(str::to_owned).or_else(|| config.state.clone());
-    let file = match url.as_deref().map(|url| url.strip_prefix("sqlite:").unwrap_or(url)) {
+    let file = match url
+        .as_deref()
+        .map(|url| url.strip_prefix("sqlite:").unwrap_or(url))
+    {
         Some(path) => PathBuf::from(path.strip_prefix("//").unwrap_or(path)),
         None => default_state.join("ledger.db"),
     };
-    let state_dir = file.parent().filter(|p| !p.as_os_str().is_empty()).map_or_else(
-        || PathBuf::from("."),
-        Path::to_owned,
-    );
+    let state_dir = file
+        .parent()
+        .filter(|p| !p.as_os_str().is_empty())
+        .map_or_else(|| PathBuf::from("."), Path::to_owned);
     Places {
         ledger_url: url.unwrap_or_else(|| format!("sqlite:{}", file.display())),
-        audit_dir: config.audit.path.clone().unwrap_or_else(|| state_dir.join("audit")),
-        cache_dir: dirs.map_or_else(|| state_dir.join("cache"), |d| d.cache_dir().join("compiled")),
+        audit_dir: config
+            .audit
+            .path
+            .clone()
+            .unwrap_or_else(|| state_dir.join("audit")),
+        cache_dir: dirs.map_or_else(
+            || state_dir.join("cache"),
+            |d| d.cache_dir().join("compiled"),
+        ),
         marker: config.dir.join("ledger.json"),
         state_dir,
     }

@@ -72,22 +72,33 @@ impl Place {
     }
 
     fn problem(&self, detail: String) -> Problem {
-        Problem { policy: self.name.clone(), detail, last_good: self.last_good.is_some() }
+        Problem {
+            policy: self.name.clone(),
+            detail,
+            last_good: self.last_good.is_some(),
+        }
     }
 }
 
 impl Builder {
     /// A builder; `flags` are the lists that the command line gives: (server, lists).
     pub fn new(engine: Engine, ledger: Arc<dyn Ledger>, flags: Vec<(String, Lists)>) -> Self {
-        Self { engine, ledger, flags, built: AtomicU64::new(0) }
+        Self {
+            engine,
+            ledger,
+            flags,
+            built: AtomicU64::new(0),
+        }
     }
 
     /// Reads and loads everything that `config` names and the policy directory holds. What fails is replaced by its
     /// last good bytes and reported in [`Generation::problems`]; without such bytes the whole build fails.
     pub async fn build(&self, config: &Config) -> Result<Arc<Generation>, BuildError> {
         let stored = self.ledger.policies().await?;
-        let stored: BTreeMap<_, _> =
-            stored.into_iter().map(|policy| (policy.namespace.clone(), policy)).collect();
+        let stored: BTreeMap<_, _> = stored
+            .into_iter()
+            .map(|policy| (policy.namespace.clone(), policy))
+            .collect();
         let mut places = self.configured(config, &stored);
         let taken: BTreeSet<String> = places.iter().map(|place| place.name.clone()).collect();
         places.extend(from_directory(config, &stored, &taken));
@@ -95,7 +106,11 @@ impl Builder {
         let policies = self.load(&places, &mut problems).await?;
         self.keep(&places, &policies, &stored).await?;
         let id = self.built.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(Arc::new(Generation { id, policies, problems }))
+        Ok(Arc::new(Generation {
+            id,
+            policies,
+            problems,
+        }))
     }
 
     fn configured(
@@ -111,7 +126,10 @@ impl Builder {
             grants: Vec::new(),
         });
         let policies = config.policies.as_deref().unwrap_or(&shipped);
-        policies.iter().map(|policy| self.one_configured(config, policy, stored)).collect()
+        policies
+            .iter()
+            .map(|policy| self.one_configured(config, policy, stored))
+            .collect()
     }
 
     fn one_configured(
@@ -183,12 +201,17 @@ impl Builder {
         let mut loaded: Vec<Option<Arc<Policy>>> = places.iter().map(|_| None).collect();
         let mut fatal = Vec::new();
         let mut reasons: Vec<Option<String>> = vec![None; places.len()];
-        let first: Vec<usize> =
-            (0..places.len()).filter(|index| places[*index].wanted.is_ok()).collect();
+        let first: Vec<usize> = (0..places.len())
+            .filter(|index| places[*index].wanted.is_ok())
+            .collect();
         let sources = first
             .iter()
             .filter_map(|index| {
-                places[*index].wanted.as_ref().ok().map(|w| places[*index].source(w))
+                places[*index]
+                    .wanted
+                    .as_ref()
+                    .ok()
+                    .map(|w| places[*index].source(w))
             })
             .collect();
         for (index, result) in first.iter().zip(self.engine.load(sources).await) {
@@ -208,7 +231,10 @@ impl Builder {
         let sources = again
             .iter()
             .filter_map(|index| {
-                places[*index].last_good.as_ref().map(|w| places[*index].source(w))
+                places[*index]
+                    .last_good
+                    .as_ref()
+                    .map(|w| places[*index].source(w))
             })
             .collect();
         for (index, result) in again.iter().zip(self.engine.load(sources).await) {
@@ -219,7 +245,11 @@ impl Builder {
         for ((place, reason), policy) in places.iter().zip(reasons).zip(&loaded) {
             if let Some(reason) = reason {
                 let problem = place.problem(reason);
-                if policy.is_some() { problems.push(problem) } else { fatal.push(problem) }
+                if policy.is_some() {
+                    problems.push(problem)
+                } else {
+                    fatal.push(problem)
+                }
             }
         }
         if fatal.is_empty() {
@@ -256,7 +286,12 @@ impl Builder {
             }
         }
         if !ops.is_empty() {
-            self.ledger.commit(Commit { based_on: None, ops }).await?;
+            self.ledger
+                .commit(Commit {
+                    based_on: None,
+                    ops,
+                })
+                .await?;
         }
         Ok(())
     }
@@ -270,7 +305,9 @@ fn from_directory(
 ) -> Vec<Place> {
     let mut places: BTreeMap<String, Place> = BTreeMap::new();
     for (namespace, last) in stored {
-        let Some(name) = namespace.as_str().strip_prefix("directory/") else { continue };
+        let Some(name) = namespace.as_str().strip_prefix("directory/") else {
+            continue;
+        };
         let place = Place {
             name: name.to_owned(),
             origin: PolicyOrigin::Directory,
@@ -286,7 +323,9 @@ fn from_directory(
     }
     for candidate in directory::read(&config.policy_dir.path) {
         let Candidate { name, file, .. } = &candidate;
-        let last_good = places.remove(&format!("{name}.wasm")).and_then(|place| place.last_good);
+        let last_good = places
+            .remove(&format!("{name}.wasm"))
+            .and_then(|place| place.last_good);
         let wanted = if taken.contains(name) {
             Err(format!(
                 "policy `{name}` ({}): the configuration has a policy of that name; rename the file",
@@ -316,7 +355,12 @@ fn from_stored(config: &Config, name: &str, last: &StoredPolicy) -> Option<Wante
         component: last.component.clone(),
         settings: sidecar.settings,
         mode: sidecar.mode,
-        grants: config.policy_dir.grants.get(name).cloned().unwrap_or_default(),
+        grants: config
+            .policy_dir
+            .grants
+            .get(name)
+            .cloned()
+            .unwrap_or_default(),
         sidecar: last.sidecar.clone(),
     })
 }
@@ -327,7 +371,10 @@ fn checked(
     last_good: Option<&Wanted>,
 ) -> Result<Wanted, String> {
     let named = |detail: String| format!("policy `{}`: {detail}", candidate.name);
-    let (component, text) = candidate.content.as_ref().map_err(|e| named(e.to_string()))?;
+    let (component, text) = candidate
+        .content
+        .as_ref()
+        .map_err(|e| named(e.to_string()))?;
     if text.is_none() && last_good.is_some_and(|last| last.sidecar.is_some()) {
         return Err(named(format!(
             "its sidecar {} is gone; what was last in force stays. Put the sidecar back, or run `witgate policy \
@@ -338,7 +385,10 @@ fn checked(
     }
     let sidecar = match text {
         Some(text) => Sidecar::parse(text).map_err(|e| {
-            named(format!("{}: {e}", candidate.file.with_extension("toml").display()))
+            named(format!(
+                "{}: {e}",
+                candidate.file.with_extension("toml").display()
+            ))
         })?,
         None => Sidecar::default(),
     };
@@ -355,7 +405,12 @@ fn checked(
         component: component.clone(),
         settings: sidecar.settings,
         mode: sidecar.mode,
-        grants: config.policy_dir.grants.get(&candidate.name).cloned().unwrap_or_default(),
+        grants: config
+            .policy_dir
+            .grants
+            .get(&candidate.name)
+            .cloned()
+            .unwrap_or_default(),
         sidecar: text.clone(),
     })
 }

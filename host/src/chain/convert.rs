@@ -18,7 +18,10 @@ pub struct Caller {
 impl Caller {
     /// The person who started the client, on stdio.
     pub fn local() -> Self {
-        Self { id: "local".into(), roles: Vec::new() }
+        Self {
+            id: "local".into(),
+            roles: Vec::new(),
+        }
     }
 }
 
@@ -55,7 +58,11 @@ impl ServerView {
 
     /// The standing in the ledger's words.
     pub const fn standing(&self) -> Standing {
-        if self.quarantined { Standing::Quarantined } else { Standing::Trusted }
+        if self.quarantined {
+            Standing::Quarantined
+        } else {
+            Standing::Trusted
+        }
     }
 }
 

@@ -86,13 +86,17 @@ impl Refused {
 
     /// The refusal of an item that is withheld.
     pub fn withheld(withheld: &Withheld) -> Self {
-        let codes =
-            withheld.denials.iter().map(|(policy, d)| (policy.clone(), d.code.clone())).collect();
+        let codes = withheld
+            .denials
+            .iter()
+            .map(|(policy, d)| (policy.clone(), d.code.clone()))
+            .collect();
         let decided_by = withheld.denials.first().map(|(policy, _)| policy.clone());
         if let Some(policy) = withheld.failed() {
             let denial = withheld.denials.iter().find(|(by, _)| by == policy);
-            let (reason, remedy) =
-                denial.map(|(_, d)| (d.reason.clone(), d.remedy.clone())).unwrap_or_default();
+            let (reason, remedy) = denial
+                .map(|(_, d)| (d.reason.clone(), d.remedy.clone()))
+                .unwrap_or_default();
             return Self {
                 decision: Decision::Error,
                 code: POLICY_ERROR.to_owned(),
@@ -103,9 +107,17 @@ impl Refused {
             };
         }
         let Some(locked) = &withheld.locked else {
-            return Self { codes, decided_by, ..Self::filtered() };
+            return Self {
+                codes,
+                decided_by,
+                ..Self::filtered()
+            };
         };
-        let reason = withheld.denials.first().map(|(_, d)| d.reason.clone()).unwrap_or_default();
+        let reason = withheld
+            .denials
+            .first()
+            .map(|(_, d)| d.reason.clone())
+            .unwrap_or_default();
         Self {
             decision: Decision::Locked,
             code: locked.status.clone(),
@@ -157,7 +169,11 @@ pub async fn call(
     let mut codes = Vec::new();
     let mut micros = Vec::new();
     if let Some(Status::Withheld(withheld)) = status {
-        return Judgement { outcome: Err(Box::new(Refused::withheld(withheld))), codes, micros };
+        return Judgement {
+            outcome: Err(Box::new(Refused::withheld(withheld))),
+            codes,
+            micros,
+        };
     }
     let mut held: Option<(Arc<str>, Denial)> = None;
     for policy in &generation.policies {
@@ -197,7 +213,11 @@ pub async fn call(
             Err(denial) => {
                 let refused =
                     Refused::by_gate(Decision::Denied, policy.name(), denial, codes.clone());
-                return Judgement { outcome: Err(Box::new(refused)), codes, micros };
+                return Judgement {
+                    outcome: Err(Box::new(refused)),
+                    codes,
+                    micros,
+                };
             }
             // A hold does not end the chain: a later denial beats it.
             Ok(hold) => {
@@ -207,20 +227,35 @@ pub async fn call(
         }
     }
     let outcome = match held {
-        Some((policy, denial)) => {
-            Err(Box::new(Refused::by_gate(Decision::Denied, &policy, denial, codes.clone())))
-        }
+        Some((policy, denial)) => Err(Box::new(Refused::by_gate(
+            Decision::Denied,
+            &policy,
+            denial,
+            codes.clone(),
+        ))),
         None => Ok(Permit::judged(
             frame,
-            Bound { generation: generation.id, revision: view.snapshot.revision },
+            Bound {
+                generation: generation.id,
+                revision: view.snapshot.revision,
+            },
         )),
     };
-    Judgement { outcome, codes, micros }
+    Judgement {
+        outcome,
+        codes,
+        micros,
+    }
 }
 
 /// Until calls can be held, a hold is a denial.
 fn approval_required(reason: String) -> Denial {
-    Denial { code: "approval_required".to_owned(), reason, remedy: None, labels: Vec::new() }
+    Denial {
+        code: "approval_required".to_owned(),
+        reason,
+        remedy: None,
+        labels: Vec::new(),
+    }
 }
 
 /// What the result-gates left of an outcome.
@@ -289,9 +324,19 @@ pub async fn result(
             Refused::by_gate(Decision::Withheld, policy.name(), denial, codes.clone());
         // The call ran, whatever failed afterwards: an agent that repeats it runs it twice.
         refused.decision = Decision::Withheld;
-        refused.reason =
-            format!("The call ran; its result is withheld. Do not repeat it. {}", refused.reason);
-        return Inspection { outcome: Err(Box::new(refused)), codes, micros };
+        refused.reason = format!(
+            "The call ran; its result is withheld. Do not repeat it. {}",
+            refused.reason
+        );
+        return Inspection {
+            outcome: Err(Box::new(refused)),
+            codes,
+            micros,
+        };
     }
-    Inspection { outcome: Ok(replaced), codes, micros }
+    Inspection {
+        outcome: Ok(replaced),
+        codes,
+        micros,
+    }
 }

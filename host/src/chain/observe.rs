@@ -64,7 +64,13 @@ pub async fn observe(
         if ops.is_empty() {
             return Ok(Observed { snapshot, broken });
         }
-        match ledger.commit(Commit { based_on: Some(snapshot.version), ops }).await {
+        match ledger
+            .commit(Commit {
+                based_on: Some(snapshot.version),
+                ops,
+            })
+            .await
+        {
             Ok(snapshot) => return Ok(Observed { snapshot, broken }),
             Err(LedgerError::Conflict { now }) if attempt < MAX_ATTEMPTS => {
                 snapshot = now;
@@ -86,7 +92,11 @@ async fn derive(
     now_ms: u64,
     snapshot: &Arc<Snapshot>,
 ) -> (Vec<Op>, Vec<Failure>) {
-    let view = View { snapshot: snapshot.clone(), definitions: definitions.clone(), now_ms };
+    let view = View {
+        snapshot: snapshot.clone(),
+        definitions: definitions.clone(),
+        now_ms,
+    };
     let catalogue = catalogue(reading, snapshot, &server.name);
     let told = server.to_contract();
     let mut ops = reading.also.clone();
@@ -125,8 +135,11 @@ async fn derive(
 }
 
 fn catalogue(reading: &Reading, snapshot: &Snapshot, server: &str) -> Catalogue {
-    let keyed: Vec<_> =
-        reading.items.iter().map(|i| (i.key.kind, &*i.key.name, i.digest)).collect();
+    let keyed: Vec<_> = reading
+        .items
+        .iter()
+        .map(|i| (i.key.kind, &*i.key.name, i.digest))
+        .collect();
     let mut labels = Vec::new();
     if let Some(observer) = &reading.observer {
         labels.push(("observer".to_owned(), observer.clone()));

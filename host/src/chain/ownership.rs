@@ -9,7 +9,9 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Untrusted {
     /// It belongs to another user.
-    #[error("{path} belongs to user {owner}, neither you nor root; `chown` it or move it where only you can write")]
+    #[error(
+        "{path} belongs to user {owner}, neither you nor root; `chown` it or move it where only you can write"
+    )]
     Owner {
         /// The file or a folder above it.
         path: PathBuf,
@@ -37,22 +39,30 @@ pub enum Untrusted {
 /// Checks the file and every folder above it, links followed: each belongs to the user or root, and none is writable
 /// by others. A folder with the sticky bit may be: there nobody can replace what is not theirs.
 pub fn check(path: &Path) -> Result<(), Untrusted> {
-    let resolved = path
-        .canonicalize()
-        .map_err(|e| Untrusted::Unreadable { path: path.to_owned(), detail: e.to_string() })?;
+    let resolved = path.canonicalize().map_err(|e| Untrusted::Unreadable {
+        path: path.to_owned(),
+        detail: e.to_string(),
+    })?;
     let user = rustix::process::geteuid().as_raw();
     for place in resolved.ancestors() {
-        let data = place
-            .metadata()
-            .map_err(|e| Untrusted::Unreadable { path: place.to_owned(), detail: e.to_string() })?;
+        let data = place.metadata().map_err(|e| Untrusted::Unreadable {
+            path: place.to_owned(),
+            detail: e.to_string(),
+        })?;
         let sticky = data.is_dir() && data.mode() & 0o1000 != 0;
         if data.uid() != user && data.uid() != 0 {
-            return Err(Untrusted::Owner { path: place.to_owned(), owner: data.uid() });
+            return Err(Untrusted::Owner {
+                path: place.to_owned(),
+                owner: data.uid(),
+            });
         }
         // A group of one's own name is common, and its write bit set by the usual umask of such systems; the group
         // may still hold others, so it counts as others.
         if data.mode() & 0o022 != 0 && !sticky {
-            return Err(Untrusted::Writable { path: place.to_owned(), mode: data.mode() });
+            return Err(Untrusted::Writable {
+                path: place.to_owned(),
+                mode: data.mode(),
+            });
         }
     }
     Ok(())

@@ -65,7 +65,10 @@ impl Cleared {
 impl Permit {
     /// For a call that every policy allowed.
     pub(super) const fn judged(frame: Bytes, bound: Bound) -> Self {
-        Self { frame, bound: Some(bound) }
+        Self {
+            frame,
+            bound: Some(bound),
+        }
     }
 
     /// For a message of the protocol itself.
@@ -76,7 +79,15 @@ impl Permit {
     /// Spends the permit for its bytes, if what it was judged on is still in force.
     pub fn spend(self, generation: u64, revision: u64) -> Result<Cleared, Stale> {
         match self.bound {
-            Some(bound) if bound != (Bound { generation, revision }) => Err(Stale(bound)),
+            Some(bound)
+                if bound
+                    != (Bound {
+                        generation,
+                        revision,
+                    }) =>
+            {
+                Err(Stale(bound))
+            }
             _ => Ok(Cleared(self.frame)),
         }
     }
@@ -88,7 +99,15 @@ mod tests {
 
     #[test]
     fn a_permit_is_worth_nothing_once_the_ledger_or_the_chain_moved() {
-        let permit = || Permit::judged(Bytes::from_static(b"{}"), Bound { generation: 3, revision: 7 });
+        let permit = || {
+            Permit::judged(
+                Bytes::from_static(b"{}"),
+                Bound {
+                    generation: 3,
+                    revision: 7,
+                },
+            )
+        };
         assert!(permit().spend(3, 7).is_ok());
         assert!(permit().spend(3, 8).is_err());
         assert!(permit().spend(4, 7).is_err());

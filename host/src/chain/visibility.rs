@@ -28,7 +28,10 @@ pub struct Withheld {
 impl Withheld {
     /// Whether a policy's failure, not its verdict, withholds the item.
     pub fn failed(&self) -> Option<&Arc<str>> {
-        self.denials.iter().find(|(_, denial)| denial.code == POLICY_ERROR).map(|(policy, _)| policy)
+        self.denials
+            .iter()
+            .find(|(_, denial)| denial.code == POLICY_ERROR)
+            .map(|(policy, _)| policy)
     }
 }
 
@@ -87,13 +90,25 @@ impl Visibility {
                 .to_owned(),
             labels: Vec::new(),
         };
-        let withheld =
-            Arc::new(Withheld { denials: vec![("witgate".into(), denial)], locked: Some(locked) });
+        let withheld = Arc::new(Withheld {
+            denials: vec![("witgate".into(), denial)],
+            locked: Some(locked),
+        });
         let statuses = items
             .iter()
-            .map(|i| (i.key.clone(), (i.clone(), Status::Withheld(withheld.clone()))))
+            .map(|i| {
+                (
+                    i.key.clone(),
+                    (i.clone(), Status::Withheld(withheld.clone())),
+                )
+            })
             .collect();
-        Self { generation, revision, statuses, complete: true }
+        Self {
+            generation,
+            revision,
+            statuses,
+            complete: true,
+        }
     }
 
     /// Every item with its status, in no order.
@@ -119,7 +134,10 @@ pub async fn compute(
             if policy.source().mode == Mode::Monitor {
                 continue;
             }
-            let answers = match broken.iter().find(|failure| failure.policy == *policy.name()) {
+            let answers = match broken
+                .iter()
+                .find(|failure| failure.policy == *policy.name())
+            {
                 Some(failure) => Err(failure.clone()),
                 None if policy.hooks().list_filter => policy.filter(view, context, &asked).await,
                 None => continue,
@@ -159,7 +177,12 @@ pub async fn compute(
             (item.key.clone(), (item.clone(), status))
         })
         .collect();
-    Visibility { generation: generation.id, revision: view.snapshot.revision, statuses, complete }
+    Visibility {
+        generation: generation.id,
+        revision: view.snapshot.revision,
+        statuses,
+        complete,
+    }
 }
 
 /// What may be told of each withheld item: the first policy's words, if every policy that withholds it has some.
@@ -199,7 +222,10 @@ async fn surface(
             }
         }
     }
-    told.into_iter().zip(hidden).map(|(locked, hidden)| locked.filter(|_| !hidden)).collect()
+    told.into_iter()
+        .zip(hidden)
+        .map(|(locked, hidden)| locked.filter(|_| !hidden))
+        .collect()
 }
 
 /// One policy's word on what it withholds; nothing if it has no such hook, failed before, or fails now.
@@ -228,7 +254,10 @@ async fn surfaced_by(
 pub(super) fn failure_denial(failure: &Failure) -> Denial {
     Denial {
         code: POLICY_ERROR.to_owned(),
-        reason: format!("The policy `{}` failed, and what fails denies", failure.policy),
+        reason: format!(
+            "The policy `{}` failed, and what fails denies",
+            failure.policy
+        ),
         remedy: Some("The person can run `witgate doctor`".to_owned()),
         labels: Vec::new(),
     }

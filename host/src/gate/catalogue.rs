@@ -50,7 +50,10 @@ impl Page {
                 Err(reason) => Err(reason.to_string()),
                 Ok(name) => digest(kind, &text[entry.range.clone()])
                     .map(|digest| Item {
-                        key: ItemKey { kind, name: item_name(kind, name) },
+                        key: ItemKey {
+                            kind,
+                            name: item_name(kind, name),
+                        },
                         digest,
                     })
                     .map_err(|e| e.to_string()),
@@ -63,7 +66,14 @@ impl Page {
                 }
             });
         }
-        Self { line, id, result, list, items, malformed }
+        Self {
+            line,
+            id,
+            result,
+            list,
+            items,
+            malformed,
+        }
     }
 
     /// The result's JSON text.
@@ -109,13 +119,18 @@ impl KindList {
         for item in pages.iter().flat_map(|page| page.items.iter().flatten()) {
             *counts.entry(&item.key).or_default() += 1;
         }
-        let mut malformed: Vec<String> =
-            pages.iter().flat_map(|page| page.malformed.iter().cloned()).collect();
+        let mut malformed: Vec<String> = pages
+            .iter()
+            .flat_map(|page| page.malformed.iter().cloned())
+            .collect();
         let mut doubled: Vec<_> = counts
             .iter()
             .filter(|(_, count)| **count > 1)
             .map(|(key, count)| {
-                format!("{count} items are named `{}`", visible_cut(&key.name, SHOWN))
+                format!(
+                    "{count} items are named `{}`",
+                    visible_cut(&key.name, SHOWN)
+                )
             })
             .collect();
         doubled.sort();
@@ -126,7 +141,12 @@ impl KindList {
             .filter(|item| counts.get(&item.key) == Some(&1))
             .cloned()
             .collect();
-        Self { pages, absent, items, malformed }
+        Self {
+            pages,
+            absent,
+            items,
+            malformed,
+        }
     }
 
     /// Whether it is made of these very pages.
@@ -138,10 +158,12 @@ impl KindList {
 
     /// The page that a cursor of this list leads to.
     pub fn page_at(&self, cursor: &str) -> Option<&Arc<Page>> {
-        let at = self
-            .pages
-            .iter()
-            .position(|page| page.list.next_cursor.as_deref().is_some_and(|next| next == cursor))?;
+        let at = self.pages.iter().position(|page| {
+            page.list
+                .next_cursor
+                .as_deref()
+                .is_some_and(|next| next == cursor)
+        })?;
         self.pages.get(at + 1)
     }
 }
@@ -159,7 +181,9 @@ impl Catalogue {
     /// Every item that counts.
     pub fn items(&self) -> Vec<Item> {
         let own = self.own.iter().map(|(item, _)| item);
-        own.chain(self.lists.values().flat_map(|list| &list.items)).cloned().collect()
+        own.chain(self.lists.values().flat_map(|list| &list.items))
+            .cloned()
+            .collect()
     }
 
     /// What is malformed, by kind.
@@ -188,7 +212,9 @@ impl Catalogue {
                     text: text.clone(),
                 });
             }
-            let Some(list) = self.lists.get(kind) else { continue };
+            let Some(list) = self.lists.get(kind) else {
+                continue;
+            };
             for page in &list.pages {
                 let text = page.result_text();
                 for (entry, item) in page.list.items.iter().zip(&page.items) {
@@ -214,9 +240,15 @@ impl Catalogue {
         {
             return Some(text.clone());
         }
-        self.lists.values().flat_map(|list| &list.pages).find_map(|page| {
-            let at = page.items.iter().position(|i| i.as_ref().is_some_and(|i| i.digest == *wanted))?;
-            Some(page.result_text()[page.list.items[at].range.clone()].into())
-        })
+        self.lists
+            .values()
+            .flat_map(|list| &list.pages)
+            .find_map(|page| {
+                let at = page
+                    .items
+                    .iter()
+                    .position(|i| i.as_ref().is_some_and(|i| i.digest == *wanted))?;
+                Some(page.result_text()[page.list.items[at].range.clone()].into())
+            })
     }
 }

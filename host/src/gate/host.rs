@@ -61,13 +61,18 @@ impl Host {
 
     /// The pinned definitions: those of the current catalogue from memory, others from the ledger.
     pub fn definitions(&self, catalogue: &Arc<Catalogue>) -> Arc<dyn Definitions> {
-        Arc::new(Pinned { catalogue: catalogue.clone(), ledger: self.ledger.clone() })
+        Arc::new(Pinned {
+            catalogue: catalogue.clone(),
+            ledger: self.ledger.clone(),
+        })
     }
 }
 
 /// Milliseconds since the Unix epoch.
 pub fn now_ms() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -9,13 +9,20 @@ pub fn identity(command: &[String]) -> String {
 
 /// A slug of the package that a launcher runs, or of the script's folder and file.
 pub fn slug(command: &[String]) -> String {
-    let Some((program, arguments)) = command.split_first() else { return "server".to_owned() };
+    let Some((program, arguments)) = command.split_first() else {
+        return "server".to_owned();
+    };
     let program = base(program);
     let stem = program.strip_suffix(".exe").unwrap_or(program);
     let name = match stem {
         "npx" | "bunx" | "uvx" | "pipx" | "pnpx" | "dlx" => package(arguments),
         "npm" | "pnpm" | "yarn" | "bun" | "uv" | "deno" => package(
-            arguments.iter().skip_while(|a| LAUNCHER_WORDS.contains(&a.as_str())).cloned().collect::<Vec<_>>().as_slice(),
+            arguments
+                .iter()
+                .skip_while(|a| LAUNCHER_WORDS.contains(&a.as_str()))
+                .cloned()
+                .collect::<Vec<_>>()
+                .as_slice(),
         ),
         _ if is_interpreter(stem) => script(arguments),
         _ => None,
@@ -29,15 +36,27 @@ const LAUNCHER_WORDS: [&str; 5] = ["exec", "run", "tool", "dlx", "x"];
 
 /// Options that take the next word as their value.
 const VALUED: [&str; 12] = [
-    "-p", "--package", "--from", "--with", "--python", "--directory", "--project", "-r", "--require", "--import",
-    "--loader", "-W",
+    "-p",
+    "--package",
+    "--from",
+    "--with",
+    "--python",
+    "--directory",
+    "--project",
+    "-r",
+    "--require",
+    "--import",
+    "--loader",
+    "-W",
 ];
 
 fn is_interpreter(stem: &str) -> bool {
-    matches!(stem, "node" | "python" | "ruby" | "perl" | "sh" | "bash" | "tsx" | "ts-node")
-        || stem.strip_prefix("python").is_some_and(|rest| {
-            !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit() || c == '.')
-        })
+    matches!(
+        stem,
+        "node" | "python" | "ruby" | "perl" | "sh" | "bash" | "tsx" | "ts-node"
+    ) || stem.strip_prefix("python").is_some_and(|rest| {
+        !rest.is_empty() && rest.chars().all(|c| c.is_ascii_digit() || c == '.')
+    })
 }
 
 fn base(path: &str) -> &str {
@@ -90,7 +109,11 @@ fn clean(name: &str) -> String {
         }
     }
     let slug: String = slug.trim_matches(['-', '.']).chars().take(64).collect();
-    if slug.is_empty() { "server".to_owned() } else { slug }
+    if slug.is_empty() {
+        "server".to_owned()
+    } else {
+        slug
+    }
 }
 
 #[cfg(test)]
@@ -104,15 +127,24 @@ mod tests {
     #[test]
     fn a_name_is_what_a_person_would_call_the_server() {
         for (command, name) in [
-            ("npx -y @modelcontextprotocol/server-everything", "server-everything"),
-            ("npx -y @modelcontextprotocol/server-everything@2026.8.31 stdio", "server-everything"),
+            (
+                "npx -y @modelcontextprotocol/server-everything",
+                "server-everything",
+            ),
+            (
+                "npx -y @modelcontextprotocol/server-everything@2026.8.31 stdio",
+                "server-everything",
+            ),
             ("uvx mcp-server-git --repository .", "mcp-server-git"),
             ("uvx --from git+x mcp-server-git", "mcp-server-git"),
             ("uv tool run mcp-server-time==1.2", "mcp-server-time"),
             ("python3.11 -m mcp_server_time", "mcp-server-time"),
             ("python /srv/notes/server.py", "notes-server"),
             ("node ./dist/index.js", "dist-index"),
-            ("/usr/local/bin/github-mcp-server stdio", "github-mcp-server"),
+            (
+                "/usr/local/bin/github-mcp-server stdio",
+                "github-mcp-server",
+            ),
             ("foo@1.2.4", "foo-1.2.4"),
             ("pnpm dlx @scope/pkg", "pkg"),
             ("…", "server"),

@@ -43,7 +43,9 @@ pub enum ReadingError {
     #[error("the server's list is malformed: {0}")]
     Malformed(String),
     /// It goes on and on.
-    #[error("the server's list has more than {limit} {what}; raise `{key}` in [limits] if that is right")]
+    #[error(
+        "the server's list has more than {limit} {what}; raise `{key}` in [limits] if that is right"
+    )]
     TooMuch {
         /// Pages, items or bytes.
         what: &'static str,
@@ -100,7 +102,10 @@ impl Reading {
     /// Begins a reading of these kinds.
     pub fn new(kinds: impl IntoIterator<Item = ItemKind>, limits: &Limits) -> Self {
         Self {
-            kinds: kinds.into_iter().map(|kind| (kind, Progress::default())).collect(),
+            kinds: kinds
+                .into_iter()
+                .map(|kind| (kind, Progress::default()))
+                .collect(),
             items: 0,
             bytes: 0,
             limits: limits.clone(),
@@ -114,12 +119,16 @@ impl Reading {
 
     /// How many pages of a kind it has.
     pub fn pages(&self, kind: ItemKind) -> usize {
-        self.kinds.get(&kind).map_or(0, |progress| progress.pages.len())
+        self.kinds
+            .get(&kind)
+            .map_or(0, |progress| progress.pages.len())
     }
 
     /// Whether every kind came to an end, good or bad.
     pub fn is_over(&self) -> bool {
-        self.kinds.values().all(|progress| progress.outcome.is_some())
+        self.kinds
+            .values()
+            .all(|progress| progress.outcome.is_some())
     }
 
     /// The parameters of the request for the next page, as JSON text.
@@ -146,14 +155,21 @@ impl Reading {
     pub fn take(&mut self, kind: ItemKind, page: Arc<Page>) -> Step {
         self.items += page.items.len();
         self.bytes += page.result.len();
-        let Some(progress) = self.kinds.get_mut(&kind) else { return Step::Done };
+        let Some(progress) = self.kinds.get_mut(&kind) else {
+            return Step::Done;
+        };
         let cursor = page.list.next_cursor.clone();
         progress.pages.push(page);
         let pages = progress.pages.len();
         let limits = &self.limits;
         let over = [
             (self.items, limits.max_items, "items", "max_items"),
-            (self.bytes, limits.max_catalogue_bytes, "bytes", "max_catalogue_bytes"),
+            (
+                self.bytes,
+                limits.max_catalogue_bytes,
+                "bytes",
+                "max_catalogue_bytes",
+            ),
             (pages, limits.max_pages, "pages", "max_pages"),
         ];
         if let Some((_, limit, what, key)) = over.into_iter().find(|(has, limit, ..)| has > limit) {
@@ -171,7 +187,9 @@ impl Reading {
 
     /// Takes an error that came instead of a page. A server that has no such method has no such items.
     pub fn error(&mut self, kind: ItemKind, line: Bytes, id: Range<usize>, code: i64) -> Step {
-        let Some(progress) = self.kinds.get_mut(&kind) else { return Step::Done };
+        let Some(progress) = self.kinds.get_mut(&kind) else {
+            return Step::Done;
+        };
         if code == METHOD_NOT_FOUND && progress.pages.is_empty() {
             progress.absent = Some((line, id));
             progress.outcome = Some(Ok(()));
@@ -211,7 +229,9 @@ impl Reading {
                 Ok(()) => {
                     complete.push(kind);
                     let last = catalogue.lists.get(&kind);
-                    if !last.is_some_and(|l| l.is_made_of(&progress.pages, progress.absent.is_some())) {
+                    if !last
+                        .is_some_and(|l| l.is_made_of(&progress.pages, progress.absent.is_some()))
+                    {
                         changed = true;
                         let list = KindList::new(progress.pages, progress.absent);
                         catalogue.lists.insert(kind, Arc::new(list));
@@ -219,7 +239,12 @@ impl Reading {
                 }
             }
         }
-        Outcome { catalogue: Arc::new(catalogue), complete, failed, changed }
+        Outcome {
+            catalogue: Arc::new(catalogue),
+            complete,
+            failed,
+            changed,
+        }
     }
 }
 

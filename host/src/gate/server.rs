@@ -39,10 +39,18 @@ pub fn standing(
     if let Some(standing) = config.servers.get(name).and_then(|server| server.standing) {
         return (standing, StandingSource::File);
     }
-    if let Some(record) = snapshot.servers.get(name).and_then(|server| server.standing.as_ref()) {
+    if let Some(record) = snapshot
+        .servers
+        .get(name)
+        .and_then(|server| server.standing.as_ref())
+    {
         return (record.standing, StandingSource::Operator);
     }
-    let default = if typed { Standing::Trusted } else { Standing::Quarantined };
+    let default = if typed {
+        Standing::Trusted
+    } else {
+        Standing::Quarantined
+    };
     (default, StandingSource::Default)
 }
 
@@ -61,6 +69,9 @@ impl ServerEntry {
 
     /// Whether the operator lets a vendor method through.
     pub fn lets_through(&self, config: &Config, method: &str) -> bool {
-        config.servers.get(&self.name).is_some_and(|s| s.methods.iter().any(|m| m == method))
+        config
+            .servers
+            .get(&self.name)
+            .is_some_and(|s| s.methods.iter().any(|m| m == method))
     }
 }

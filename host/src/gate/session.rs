@@ -126,7 +126,8 @@ impl Ask {
     }
 
     fn has_cursor(&self) -> bool {
-        self.params().is_some_and(|params| lists::cursor(params).is_ok_and(|c| c.is_some()))
+        self.params()
+            .is_some_and(|params| lists::cursor(params).is_ok_and(|c| c.is_some()))
     }
 
     fn params(&self) -> Option<&str> {
@@ -220,6 +221,8 @@ pub struct Core {
     open: HashMap<OwnedId, Open>,
     cancelled: VecDeque<OwnedId>,
     parked: Vec<Ask>,
+    /// The client's `initialized`, if it came before it was due.
+    early_initialized: Option<Bytes>,
     /// The host's own requests, by the text of their ids.
     own: HashMap<String, Own>,
     id_prefix: String,
@@ -266,7 +269,10 @@ impl Core {
             .flat_map(|seen| seen.items.iter().map(|item| item.digest))
             .collect();
         let identity = crate::gate::names::identity(&entry.launch.command);
-        let stood_for = snapshot.servers.get(&entry.name).and_then(|s| s.identity.as_deref());
+        let stood_for = snapshot
+            .servers
+            .get(&entry.name)
+            .and_then(|s| s.identity.as_deref());
         let close_first = stood_for.is_some_and(|before| before != identity);
         let wire = WireLimits {
             max_message: config.limits.max_message,
@@ -282,6 +288,7 @@ impl Core {
             open: HashMap::new(),
             cancelled: VecDeque::new(),
             parked: Vec::new(),
+            early_initialized: None,
             own: HashMap::new(),
             id_prefix: format!("witgate-{:08x}-", rand::random::<u32>()),
             next_id: 0,
@@ -327,7 +334,10 @@ impl Core {
     /// Whether nothing is under way that a client could still want.
     pub fn is_idle(&self) -> bool {
         self.parked.is_empty()
-            && self.open.values().all(|open| matches!(open, Open::Cancelled))
+            && self
+                .open
+                .values()
+                .all(|open| matches!(open, Open::Cancelled))
     }
 
     /// What is known of the server: how it stands, what it offers, what of that is visible.

@@ -22,7 +22,10 @@ type Stamps = std::collections::BTreeMap<PathBuf, Stamp>;
 pub async fn watch(host: Arc<Host>, file: Option<PathBuf>) {
     let look = || {
         let config = host.config.load();
-        stamps(file.as_deref().or(config.file.as_deref()), &config.policy_dir.path)
+        stamps(
+            file.as_deref().or(config.file.as_deref()),
+            &config.policy_dir.path,
+        )
     };
     let mut in_force: Stamps = look();
     let mut last = in_force.clone();

@@ -35,7 +35,9 @@ pub struct Launch {
 
 /// A server cannot be started.
 #[derive(Debug, thiserror::Error)]
-#[error("server `{name}`: `{program}` cannot be started: {source}. Check the command after `--`, or `command` in [server.{name}]")]
+#[error(
+    "server `{name}`: `{program}` cannot be started: {source}. Check the command after `--`, or `command` in [server.{name}]"
+)]
 pub struct LaunchError {
     /// The server.
     pub name: String,
@@ -95,7 +97,10 @@ impl Child {
         if let Some(stderr) = process.stderr.take() {
             tokio::spawn(log_stderr(launch.name.clone(), stderr));
         }
-        let group = process.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+        let group = process
+            .id()
+            .and_then(|id| i32::try_from(id).ok())
+            .and_then(Pid::from_raw);
         Ok(Self {
             process,
             group,
@@ -106,7 +111,14 @@ impl Child {
 
     /// Takes the pipes apart from the process.
     pub fn split(self) -> (Source, Outbox<Sink>, Remains) {
-        (self.output, self.input, Remains { process: self.process, group: self.group })
+        (
+            self.output,
+            self.input,
+            Remains {
+                process: self.process,
+                group: self.group,
+            },
+        )
     }
 }
 
@@ -141,7 +153,11 @@ async fn log_stderr(name: String, stderr: ChildStderr) {
     let mut line = Vec::new();
     loop {
         line.clear();
-        match (&mut reader).take(MAX_STDERR_LINE).read_until(b'\n', &mut line).await {
+        match (&mut reader)
+            .take(MAX_STDERR_LINE)
+            .read_until(b'\n', &mut line)
+            .await
+        {
             Ok(0) | Err(_) => return,
             Ok(_) => {
                 let text = String::from_utf8_lossy(&line);

@@ -27,7 +27,12 @@ pub struct Outbox<W> {
 impl<W: AsyncWrite + Unpin> Outbox<W> {
     /// An empty queue in front of `writer`.
     pub fn new(writer: W) -> Self {
-        Self { writer, queue: VecDeque::new(), joined: BytesMut::new(), queued: 0 }
+        Self {
+            writer,
+            queue: VecDeque::new(),
+            joined: BytesMut::new(),
+            queued: 0,
+        }
     }
 
     /// Queues a frame, or a part of one.
@@ -67,8 +72,9 @@ impl<W: AsyncWrite + Unpin> Outbox<W> {
                 *slice = IoSlice::new(frame);
                 used += 1;
             }
-            let written =
-                std::task::ready!(Pin::new(&mut self.writer).poll_write_vectored(cx, &slices[..used]))?;
+            let written = std::task::ready!(
+                Pin::new(&mut self.writer).poll_write_vectored(cx, &slices[..used])
+            )?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }

@@ -51,7 +51,10 @@ pub fn allow_deny_settings(
         .iter()
         .filter(|(_, server)| server.lists != Lists::default())
         .map(|(name, server)| (name, &server.lists));
-    let by_flag = flags.iter().filter(|(_, l)| *l != Lists::default()).map(|(name, l)| (name, l));
+    let by_flag = flags
+        .iter()
+        .filter(|(_, l)| *l != Lists::default())
+        .map(|(name, l)| (name, l));
     for source in [in_file.collect::<Vec<_>>(), by_flag.collect()] {
         if !source.is_empty() {
             let servers: Map<_, _> = source
@@ -79,11 +82,20 @@ mod tests {
     #[test]
     fn file_and_flags_are_sources_of_their_own_so_that_both_must_admit() {
         let server = ServerConfig {
-            lists: Lists { allow: Some(vec!["a".into()]), ..Lists::default() },
+            lists: Lists {
+                allow: Some(vec!["a".into()]),
+                ..Lists::default()
+            },
             ..ServerConfig::default()
         };
         let servers = BTreeMap::from([("s".to_owned(), server)]);
-        let flags = [("s".to_owned(), Lists { deny: vec!["b".into()], ..Lists::default() })];
+        let flags = [(
+            "s".to_owned(),
+            Lists {
+                deny: vec!["b".into()],
+                ..Lists::default()
+            },
+        )];
         let made = allow_deny_settings(Some(r#"{"deny":["c"]}"#), &servers, &flags).unwrap();
         let value: Value = serde_json::from_str(&made.unwrap()).unwrap();
         assert_eq!(
@@ -100,13 +112,22 @@ mod tests {
 
     #[test]
     fn an_empty_allow_list_is_handed_on_since_it_allows_nothing() {
-        let lists = Lists { allow: Some(Vec::new()), ..Lists::default() };
+        let lists = Lists {
+            allow: Some(Vec::new()),
+            ..Lists::default()
+        };
         let made = allow_deny_settings(None, &BTreeMap::new(), &[("s".to_owned(), lists)]).unwrap();
-        assert_eq!(made.unwrap(), r#"{"sources":[{"servers":{"s":{"allow":[]}}}]}"#);
+        assert_eq!(
+            made.unwrap(),
+            r#"{"sources":[{"servers":{"s":{"allow":[]}}}]}"#
+        );
     }
 
     #[test]
     fn with_nothing_said_there_are_no_settings() {
-        assert_eq!(allow_deny_settings(None, &BTreeMap::new(), &[]).unwrap(), None);
+        assert_eq!(
+            allow_deny_settings(None, &BTreeMap::new(), &[]).unwrap(),
+            None
+        );
     }
 }

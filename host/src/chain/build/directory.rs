@@ -70,7 +70,9 @@ pub enum ReadError {
 
 /// Every top-level `*.wasm`, in file-name order. A directory that does not exist holds nothing.
 pub fn read(directory: &Path) -> Vec<Candidate> {
-    let Ok(entries) = fs::read_dir(directory) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| entry.ok().map(|e| e.path()))
         .filter(|path| path.extension().is_some_and(|e| e == "wasm"))
@@ -85,7 +87,11 @@ pub fn read(directory: &Path) -> Vec<Candidate> {
                 return None;
             }
             let content = read_pair(&file);
-            Some(Candidate { name, file, content })
+            Some(Candidate {
+                name,
+                file,
+                content,
+            })
         })
         .collect()
 }
@@ -110,16 +116,28 @@ pub fn read_whole(file: &Path) -> Result<Bytes, ReadError> {
 }
 
 fn read_bounded(path: &Path, limit: u64) -> Result<Vec<u8>, ReadError> {
-    let io = |source| ReadError::Io { path: path.to_owned(), source };
+    let io = |source| ReadError::Io {
+        path: path.to_owned(),
+        source,
+    };
     let mut file = File::open(path).map_err(io)?;
     let before = stamp(&file.metadata().map_err(io)?);
     if before.size > limit {
-        return Err(ReadError::TooLarge { path: path.to_owned(), size: before.size, limit });
+        return Err(ReadError::TooLarge {
+            path: path.to_owned(),
+            size: before.size,
+            limit,
+        });
     }
     let mut bytes = Vec::with_capacity(usize::try_from(before.size).unwrap_or(0));
-    file.by_ref().take(limit + 1).read_to_end(&mut bytes).map_err(io)?;
+    file.by_ref()
+        .take(limit + 1)
+        .read_to_end(&mut bytes)
+        .map_err(io)?;
     if stamp(&file.metadata().map_err(io)?) != before || bytes.len() as u64 != before.size {
-        return Err(ReadError::Unsettled { path: path.to_owned() });
+        return Err(ReadError::Unsettled {
+            path: path.to_owned(),
+        });
     }
     Ok(bytes)
 }

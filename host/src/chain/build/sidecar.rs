@@ -19,7 +19,11 @@ pub struct Sidecar {
 
 impl Default for Sidecar {
     fn default() -> Self {
-        Self { settings: None, mode: Mode::Enforce, sha256: None }
+        Self {
+            settings: None,
+            mode: Mode::Enforce,
+            sha256: None,
+        }
     }
 }
 
@@ -56,7 +60,10 @@ impl Sidecar {
     pub fn parse(text: &str) -> Result<Self, SidecarError> {
         let raw: Raw = toml::from_str(text).map_err(Box::new)?;
         Ok(Self {
-            settings: raw.settings.map(|table| serde_json::to_string(&table)).transpose()?,
+            settings: raw
+                .settings
+                .map(|table| serde_json::to_string(&table))
+                .transpose()?,
             mode: match raw.mode {
                 RawMode::Enforce => Mode::Enforce,
                 RawMode::Monitor => Mode::Monitor,
@@ -74,7 +81,9 @@ mod tests {
 
     #[test]
     fn grants_in_a_sidecar_are_refused_since_they_came_with_the_policy() {
-        let error = Sidecar::parse("grants = [\"wasi:http\"]").unwrap_err().to_string();
+        let error = Sidecar::parse("grants = [\"wasi:http\"]")
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("grants"), "{error}");
     }
 

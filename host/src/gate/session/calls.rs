@@ -58,7 +58,14 @@ impl Core {
         self.begin_running();
         let kinds = kinds_of(&target);
         if let Some(refused) = self.cannot_be_relied_on(kinds) {
-            self.refuse(&ask, target.kind == ItemKind::Tool, &target.name, &refused, None, &[]);
+            self.refuse(
+                &ask,
+                target.kind == ItemKind::Tool,
+                &target.name,
+                &refused,
+                None,
+                &[],
+            );
             return;
         }
         if kind == CallKind::Unsubscribe
@@ -74,7 +81,10 @@ impl Core {
             return;
         }
         let trusted = !self.view.quarantined && self.view.enabled;
-        if let Some(kind) = kinds.iter().find(|kind| trusted && !self.answered.contains(*kind)) {
+        if let Some(kind) = kinds
+            .iter()
+            .find(|kind| trusted && !self.answered.contains(*kind))
+        {
             self.close_baseline(*kind);
             self.park(ask);
             return;
@@ -133,9 +143,10 @@ impl Core {
         self.out.jobs.push(Box::pin(async move {
             let refused = match ledger.confirm().await {
                 // A ledger that answers and still is not fresh is not to be waited for.
-                Ok(_) if ledger.age() > MAX_LEDGER_AGE => {
-                    Some(Refused::unavailable("ledger_stale", "The gate's ledger is stale"))
-                }
+                Ok(_) if ledger.age() > MAX_LEDGER_AGE => Some(Refused::unavailable(
+                    "ledger_stale",
+                    "The gate's ledger is stale",
+                )),
                 Ok(_) => None,
                 Err(error) => Some(ledger_refusal(&error)),
             };
@@ -167,7 +178,10 @@ impl Core {
     /// or a result that handed it out. None for everything else, hidden or not there alike.
     fn reach(&mut self, target: &Target<'_>) -> Option<Reached> {
         let visibility = self.visibility.clone()?;
-        let key = ItemKey { kind: target.kind, name: target.key().into() };
+        let key = ItemKey {
+            kind: target.kind,
+            name: target.key().into(),
+        };
         if let Some((item, status)) = visibility.get(&key) {
             return Some(Reached {
                 kind: target.kind,
@@ -209,7 +223,10 @@ impl Core {
         let item = contract::Item {
             kind: convert::kind(reached.kind),
             name: reached.name.to_string(),
-            digest: reached.digest.map(|digest| digest.to_string()).unwrap_or_default(),
+            digest: reached
+                .digest
+                .map(|digest| digest.to_string())
+                .unwrap_or_default(),
             labels: Vec::new(),
         };
         let call = contract::Call {
@@ -247,13 +264,23 @@ impl Core {
                 ask.line.clone(),
             )
             .await;
-            Event::Judged(Box::new(Judged { ask, context, subscription, judgement }))
+            Event::Judged(Box::new(Judged {
+                ask,
+                context,
+                subscription,
+                judgement,
+            }))
         }));
     }
 
     /// Forwards a call that was permitted; refuses it otherwise.
     pub(super) fn on_judged(&mut self, judged: Judged) {
-        let Judged { ask, context, subscription, judgement } = judged;
+        let Judged {
+            ask,
+            context,
+            subscription,
+            judgement,
+        } = judged;
         if matches!(self.open.get(&ask.id), Some(Open::Cancelled)) {
             self.open.remove(&ask.id);
             return;
@@ -278,11 +305,18 @@ impl Core {
         }
         self.record_call(&ask, &context, judgement.codes, judgement.micros);
         if let Some(subscription) = subscription {
-            self.replay.subscriptions.insert(subscription.uri, subscription.params);
+            self.replay
+                .subscriptions
+                .insert(subscription.uri, subscription.params);
         }
         let token = ask.params().and_then(params::progress_token);
-        let forwarded = Forwarded { name: ask.name, what: Sent::Call(context), token };
-        self.open.insert(ask.id, Open::Forwarded(Box::new(forwarded)));
+        let forwarded = Forwarded {
+            name: ask.name,
+            what: Sent::Call(context),
+            token,
+        };
+        self.open
+            .insert(ask.id, Open::Forwarded(Box::new(forwarded)));
     }
 
     /// Refuses a call: a tool's in the form of a tool's result, others as an error.
@@ -309,7 +343,11 @@ impl Core {
         }
         if self.view.quarantined || !self.view.enabled {
             self.record_refused(&ask.name, "the server is withheld");
-            self.fail(&ask.id, INTERNAL_ERROR, "the server is withheld by operator policy");
+            self.fail(
+                &ask.id,
+                INTERNAL_ERROR,
+                "the server is withheld by operator policy",
+            );
             return;
         }
         if kind == TaskKind::List {
@@ -325,7 +363,11 @@ impl Core {
             return;
         };
         self.record_plain(&ask.name, Outcome::Allowed);
-        let what = if kind == TaskKind::Result { Sent::Call(context) } else { Sent::Plain };
+        let what = if kind == TaskKind::Result {
+            Sent::Call(context)
+        } else {
+            Sent::Plain
+        };
         self.send(ask, Protocol::Task, what);
     }
 
@@ -356,7 +398,12 @@ pub(super) fn refusal_line(id: &OwnedId, tool: bool, name: &str, refused: &Refus
     if tool {
         return reply::result(id.raw(), &refusal.tool_result());
     }
-    reply::error(Some(id.raw()), INVALID_PARAMS, &refusal.reason(), Some(&refusal.data()))
+    reply::error(
+        Some(id.raw()),
+        INVALID_PARAMS,
+        &refusal.reason(),
+        Some(&refusal.data()),
+    )
 }
 
 /// What a refusal is in the audit.

@@ -9,10 +9,10 @@ use super::{Ask, Core, MAX_OPEN, Open, Own, Phase, Sent, params};
 use crate::audit::Outcome;
 use crate::chain::{Permit, Protocol};
 use crate::mcp::method::{self, ClientNotification, ClientRequest};
+use crate::wire::Frame;
 use crate::wire::envelope::{
     self, Envelope, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, Message, OwnedId,
 };
-use crate::wire::Frame;
 use crate::wire::reply;
 
 impl Core {
@@ -20,7 +20,11 @@ impl Core {
     pub fn on_client(&mut self, frame: Frame) {
         match frame {
             Frame::Line(line) | Frame::Partial(line) => self.on_client_line(&line),
-            Frame::TooLong { id, is_request, bytes } => {
+            Frame::TooLong {
+                id,
+                is_request,
+                bytes,
+            } => {
                 let limit = self.wire.max_message;
                 let reason = format!(
                     "the message has {bytes} bytes, more than the {limit} allowed; raise `max_message` in [limits]"
@@ -43,8 +47,8 @@ impl Core {
                 self.record_refused(&method, &malformed.reason);
                 // JSON-RPC 2.0, section 4.1: a notification gets no answer, not even an error. One whose id cannot be
                 // read is answered with the id null.
-                let is_notification = malformed.id.is_none()
-                    && method::client_notification(&method).is_some();
+                let is_notification =
+                    malformed.id.is_none() && method::client_notification(&method).is_some();
                 if !is_notification {
                     let id = malformed.id.as_ref().map(OwnedId::raw);
                     self.reply(reply::error(id, malformed.code, &malformed.reason, None));
@@ -89,12 +93,23 @@ impl Core {
         let method = method::client_request(name);
         if method.is_none() && !self.entry.lets_through(&self.config, name) {
             self.record_refused(name, "nobody knows this method");
-            self.reply(reply::error(Some(id.raw()), METHOD_NOT_FOUND, "Method not found", None));
+            self.reply(reply::error(
+                Some(id.raw()),
+                METHOD_NOT_FOUND,
+                "Method not found",
+                None,
+            ));
             return;
         }
         let params = parameters.and_then(|text| place_of(&line, text));
-        let ask =
-            Ask { id, line, name: name.into(), method, params, after: self.reads.begun() };
+        let ask = Ask {
+            id,
+            line,
+            name: name.into(),
+            method,
+            params,
+            after: self.reads.begun(),
+        };
         match (ask.method, self.phase) {
             // A later revision's first word. Whoever is told that the method is unknown falls back to `initialize`;
             // some servers would refuse that after they have answered this.
@@ -108,15 +123,22 @@ impl Core {
             }
             (Some(ClientRequest::Initialize), Phase::Fresh) => self.initialize(ask),
             (Some(ClientRequest::Initialize), _) => {
-                self.fail(&ask.id, INVALID_REQUEST, "the session is initialized already");
+                self.fail(
+                    &ask.id,
+                    INVALID_REQUEST,
+                    "the session is initialized already",
+                );
             }
             (Some(ClientRequest::Ping), Phase::Fresh | Phase::Asked | Phase::Describing) => {
                 self.reply(reply::result(ask.id.raw(), "{}"));
             }
-            (_, Phase::Fresh | Phase::Asked | Phase::Describing) => {
+            (_, Phase::Fresh) => {
                 self.record_refused(&ask.name, "the session is not initialized");
                 self.fail(&ask.id, INVALID_REQUEST, "the session is not initialized");
             }
+            // A client that does not wait for the answer to `initialize`: the server sees nothing of what follows
+            // before it has given it, since some take what they are sent meanwhile for another handshake.
+            (_, Phase::Asked | Phase::Describing) => self.park(ask),
             _ => self.dispatch(ask),
         }
     }
@@ -139,7 +161,11 @@ impl Core {
                     self.open.remove(&ask.id);
                     self.reply(reply::result(ask.id.raw(), "{}"));
                 }
-                _ => self.fail(&ask.id, INTERNAL_ERROR, "the server is withheld by operator policy"),
+                _ => self.fail(
+                    &ask.id,
+                    INTERNAL_ERROR,
+                    "the server is withheld by operator policy",
+                ),
             }
             return;
         }
@@ -166,8 +192,13 @@ impl Core {
         let token = ask.params().and_then(params::progress_token);
         let permit = Permit::protocol(protocol, ask.line);
         self.forward(permit);
-        let forwarded = super::Forwarded { name: ask.name, what, token };
-        self.open.insert(ask.id, Open::Forwarded(Box::new(forwarded)));
+        let forwarded = super::Forwarded {
+            name: ask.name,
+            what,
+            token,
+        };
+        self.open
+            .insert(ask.id, Open::Forwarded(Box::new(forwarded)));
     }
 
     fn on_client_notification(&mut self, name: &str, given: Option<&str>, line: Bytes) {
@@ -266,7 +297,11 @@ impl Core {
 
 /// What to write upstream for a message: the line itself, shared, where it may go on as it is.
 pub(super) fn line_of(line: &Bytes, envelope: &Envelope<'_>) -> Bytes {
-    if envelope.canonical { line.clone() } else { Bytes::from(envelope.forward().into_owned()) }
+    if envelope.canonical {
+        line.clone()
+    } else {
+        Bytes::from(envelope.forward().into_owned())
+    }
 }
 
 /// Where `part` stands in `line`, if it is a part of it or stands in it again.

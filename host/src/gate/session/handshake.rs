@@ -36,13 +36,22 @@ impl Core {
     /// The client's `initialize` goes to the server as it is.
     pub(super) fn initialize(&mut self, ask: Ask) {
         let Some(id) = id_place(&ask.line, ask.id.raw()) else {
-            self.fail(&ask.id, INTERNAL_ERROR, "the request's id cannot be found again");
+            self.fail(
+                &ask.id,
+                INTERNAL_ERROR,
+                "the request's id cannot be found again",
+            );
             return;
         };
         self.phase = Phase::Asked;
         self.replay.hello = Some((ask.line.clone(), id));
-        let forwarded = Forwarded { name: ask.name, what: Sent::Initialize, token: None };
-        self.open.insert(ask.id, Open::Forwarded(Box::new(forwarded)));
+        let forwarded = Forwarded {
+            name: ask.name,
+            what: Sent::Initialize,
+            token: None,
+        };
+        self.open
+            .insert(ask.id, Open::Forwarded(Box::new(forwarded)));
         self.forward(Permit::protocol(Protocol::Handshake, ask.line));
     }
 
@@ -53,7 +62,10 @@ impl Core {
         let (said, definition) = match read {
             Ok(read) => read,
             Err(error) => {
-                self.refuse_hello(&hello, &format!("the server's answer is malformed: {error}"));
+                self.refuse_hello(
+                    &hello,
+                    &format!("the server's answer is malformed: {error}"),
+                );
                 return;
             }
         };
@@ -70,7 +82,10 @@ impl Core {
         }
         let own = match digest(ItemKind::SelfDescription, &definition) {
             Ok(digest) => {
-                let key = ItemKey { kind: ItemKind::SelfDescription, name: "".into() };
+                let key = ItemKey {
+                    kind: ItemKind::SelfDescription,
+                    name: "".into(),
+                };
                 (Item { key, digest }, Arc::from(definition))
             }
             Err(error) => {
@@ -84,8 +99,14 @@ impl Core {
         if hello.asked.is_some() {
             self.phase = Phase::Describing;
         }
-        let catalogue = Catalogue { own: Some(own), lists: self.catalogue.lists.clone() };
-        self.settle(Task::Describe { catalogue: Arc::new(catalogue), hello: Box::new(hello) });
+        let catalogue = Catalogue {
+            own: Some(own),
+            lists: self.catalogue.lists.clone(),
+        };
+        self.settle(Task::Describe {
+            catalogue: Arc::new(catalogue),
+            hello: Box::new(hello),
+        });
     }
 
     fn refuse_hello(&mut self, hello: &Hello, reason: &str) {
@@ -116,6 +137,9 @@ impl Core {
             self.relay(line);
         }
         self.phase = Phase::Answered;
+        if let Some(line) = self.early_initialized.take() {
+            self.on_initialized(line);
+        }
     }
 
     fn answer_to_initialize(
@@ -125,7 +149,9 @@ impl Core {
     ) -> Result<Bytes, InitializeError> {
         let own = self.catalogue.own.as_ref();
         let shown = own.is_some_and(|(item, _)| {
-            self.visibility.as_ref().is_some_and(|visibility| visibility.shows(&item.key))
+            self.visibility
+                .as_ref()
+                .is_some_and(|visibility| visibility.shows(&item.key))
         });
         let before = hello.result_text();
         let mut after = initialize::with_list_changed(before)?;
@@ -150,6 +176,10 @@ impl Core {
 
     /// The client is ready: the server may offer other items from now on, so the lists are read now.
     pub(super) fn on_initialized(&mut self, line: Bytes) {
+        if matches!(self.phase, Phase::Asked | Phase::Describing) {
+            self.early_initialized = Some(line);
+            return;
+        }
         let late = self.phase == Phase::Running && self.replay.initialized.is_none();
         if self.phase != Phase::Answered && !late {
             self.record_refused("notifications/initialized", "it is not due");
@@ -163,7 +193,9 @@ impl Core {
 
     /// After a restart: the handshake is replayed under an id of the host's own.
     pub(super) fn replay_hello(&mut self) {
-        let Some((line, id)) = self.replay.hello.clone() else { return };
+        let Some((line, id)) = self.replay.hello.clone() else {
+            return;
+        };
         let own = self.own_id(Own::Initialize);
         let mut again = Vec::with_capacity(line.len() + own.len());
         again.extend_from_slice(&line[..id.start]);
@@ -177,7 +209,12 @@ impl Core {
         if let Some(line) = self.replay.initialized.clone() {
             self.forward(Permit::protocol(Protocol::Handshake, line));
             if let Some(level) = self.replay.level.clone() {
-                self.send_own(Own::Ignored, Protocol::LogLevel, "logging/setLevel", Some(&level));
+                self.send_own(
+                    Own::Ignored,
+                    Protocol::LogLevel,
+                    "logging/setLevel",
+                    Some(&level),
+                );
             }
             self.read_declared();
         }
@@ -200,7 +237,11 @@ impl Core {
 
 /// The line of ours that is appended to a server's instructions. A count only: nothing a server wrote.
 fn notice(waiting: usize, server: &str) -> String {
-    let (items, wait) = if waiting == 1 { ("item", "waits") } else { ("items", "wait") };
+    let (items, wait) = if waiting == 1 {
+        ("item", "waits")
+    } else {
+        ("items", "wait")
+    };
     format!(
         "[witgate] {waiting} {items} of this server ({server}) {wait} for review. The person can run `witgate review`."
     )
@@ -213,4 +254,3 @@ fn id_place(line: &Bytes, raw: &str) -> Option<std::ops::Range<usize>> {
     let member = members.iter().find(|member| member.is("id"))?;
     (member.value == raw).then(|| member.value_start..member.value_start + member.value.len())
 }
-

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use futures_util::FutureExt;
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -59,7 +59,12 @@ struct Inlet<R> {
 
 impl<R: AsyncRead + Unpin> Inlet<R> {
     fn new(source: R, max: usize) -> Self {
-        Self { source, buffer: BytesMut::with_capacity(CHUNK), lines: LineReader::new(max), open: true }
+        Self {
+            source,
+            buffer: BytesMut::with_capacity(CHUNK),
+            lines: LineReader::new(max),
+            open: true,
+        }
     }
 
     async fn read(&mut self) -> io::Result<usize> {
@@ -78,7 +83,11 @@ struct Server {
 impl Server {
     fn launch(entry: &ServerEntry, max: usize) -> Result<Self, LaunchError> {
         let (source, outbox, remains) = Child::launch(&entry.launch)?.split();
-        Ok(Self { inlet: Inlet::new(source, max), outbox, remains })
+        Ok(Self {
+            inlet: Inlet::new(source, max),
+            outbox,
+            remains,
+        })
     }
 }
 
@@ -160,9 +169,15 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             if let Some(ended) = self.is_over() {
                 return Ok(ended);
             }
-            let wake = [self.core.wake(), self.drain_by].into_iter().flatten().min();
+            let wake = [self.core.wake(), self.drain_by]
+                .into_iter()
+                .flatten()
+                .min();
             let crowded = self.client_out.queued() > MAX_QUEUED;
-            let stuffed = self.server.as_ref().is_some_and(|s| s.outbox.queued() > MAX_QUEUED);
+            let stuffed = self
+                .server
+                .as_ref()
+                .is_some_and(|s| s.outbox.queued() > MAX_QUEUED);
             let (server_in, server_out) = match &mut self.server {
                 Some(server) => (Some(&mut server.inlet), Some(&mut server.outbox)),
                 None => (None, None),
@@ -232,7 +247,12 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
 
     /// Hands what the core gives out to where it goes.
     fn spread(&mut self) {
-        let Out { client, server, jobs, end } = self.core.take();
+        let Out {
+            client,
+            server,
+            jobs,
+            end,
+        } = self.core.take();
         if !self.client_gone {
             for part in client {
                 self.client_out.push(part);
@@ -277,7 +297,9 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     fn on_server_read(&mut self, read: &io::Result<usize>) {
-        let Some(server) = &mut self.server else { return };
+        let Some(server) = &mut self.server else {
+            return;
+        };
         if let Ok(1..) = read {
             while let Some(frame) = server.inlet.lines.next(&mut server.inlet.buffer) {
                 self.core.on_server(frame);
@@ -293,8 +315,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     }
 
     fn on_server_end(&mut self, how: &str) {
-        let Some(server) = self.server.take() else { return };
-        let Server { remains, outbox, inlet } = server;
+        let Some(server) = self.server.take() else {
+            return;
+        };
+        let Server {
+            remains,
+            outbox,
+            inlet,
+        } = server;
         drop((outbox, inlet));
         tokio::spawn(async move {
             if let Err(error) = remains.end().await {
@@ -335,13 +363,18 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     async fn close(mut self) -> Core {
         self.spread();
         if !self.client_gone {
-            let flushed = tokio::time::timeout(Duration::from_secs(2), self.client_out.flush()).await;
+            let flushed =
+                tokio::time::timeout(Duration::from_secs(2), self.client_out.flush()).await;
             if !matches!(flushed, Ok(Ok(()))) {
                 tracing::debug!("the client did not take the last of what was for it");
             }
         }
         if let Some(server) = self.server.take() {
-            let Server { remains, mut outbox, inlet } = server;
+            let Server {
+                remains,
+                mut outbox,
+                inlet,
+            } = server;
             let _ = outbox.flush().now_or_never();
             drop((outbox, inlet));
             match remains.end().await {

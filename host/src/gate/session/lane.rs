@@ -143,7 +143,11 @@ impl Work {
                 }
             }
         }
-        Ok(Judged { visibility: Arc::new(visibility), broken, waiting })
+        Ok(Judged {
+            visibility: Arc::new(visibility),
+            broken,
+            waiting,
+        })
     }
 }
 
@@ -169,7 +173,9 @@ impl Core {
 
     /// Whether what the client may see was judged by what is in force now.
     pub(super) fn is_current(&self) -> bool {
-        let Some(visibility) = &self.visibility else { return false };
+        let Some(visibility) = &self.visibility else {
+            return false;
+        };
         visibility.complete
             && visibility.generation == self.host.chain.current().id
             && visibility.revision == self.host.ledger.snapshot().revision
@@ -186,7 +192,9 @@ impl Core {
         if self.lane.busy {
             return;
         }
-        let Some(task) = self.lane.queue.pop_front() else { return };
+        let Some(task) = self.lane.queue.pop_front() else {
+            return;
+        };
         let generation = self.host.chain.current();
         let config = self.host.config.load_full();
         let view = self.entry.view(&config, &self.host.ledger.snapshot());
@@ -197,17 +205,30 @@ impl Core {
             Task::Describe { catalogue, .. } => {
                 let complete = self.settled_by_initialize();
                 close.extend(complete.iter().copied());
-                (catalogue.clone(), Some(self.describing(catalogue, complete)))
+                (
+                    catalogue.clone(),
+                    Some(self.describing(catalogue, complete)),
+                )
             }
             Task::Observe(outcome) if outcome.changed || again => {
                 let catalogue = outcome.catalogue.clone();
-                (catalogue.clone(), Some(self.telling(&catalogue, outcome.complete.clone())))
+                (
+                    catalogue.clone(),
+                    Some(self.telling(&catalogue, outcome.complete.clone())),
+                )
             }
             Task::Refresh if again => {
                 let kinds = self.catalogue.lists.keys().copied();
-                let own = self.catalogue.own.as_ref().map(|_| ItemKind::SelfDescription);
+                let own = self
+                    .catalogue
+                    .own
+                    .as_ref()
+                    .map(|_| ItemKind::SelfDescription);
                 let complete = kinds.chain(own).collect();
-                (self.catalogue.clone(), Some(self.telling(&self.catalogue, complete)))
+                (
+                    self.catalogue.clone(),
+                    Some(self.telling(&self.catalogue, complete)),
+                )
             }
             Task::Observe(outcome) => (outcome.catalogue.clone(), None),
             Task::Refresh => (self.catalogue.clone(), None),
@@ -251,7 +272,10 @@ impl Core {
     /// What the answer to `initialize` says to the end: the self-description, and that the server offers nothing of
     /// the kinds it does not declare.
     fn settled_by_initialize(&self) -> Vec<ItemKind> {
-        ItemKind::ALL.into_iter().filter(|kind| !self.declared.contains(kind)).collect()
+        ItemKind::ALL
+            .into_iter()
+            .filter(|kind| !self.declared.contains(kind))
+            .collect()
     }
 
     fn describing(&self, catalogue: &Catalogue, complete: Vec<ItemKind>) -> Reading {
@@ -261,10 +285,17 @@ impl Core {
         }
         let identity = crate::gate::names::identity(&self.entry.launch.command);
         let snapshot = self.host.ledger.snapshot();
-        let known = snapshot.servers.get(&self.entry.name).and_then(|s| s.identity.as_ref());
+        let known = snapshot
+            .servers
+            .get(&self.entry.name)
+            .and_then(|s| s.identity.as_ref());
         if known != Some(&identity) {
             let server = self.entry.name.clone();
-            reading.also.push(Op::Identity { server, identity, at_ms: now_ms() });
+            reading.also.push(Op::Identity {
+                server,
+                identity,
+                at_ms: now_ms(),
+            });
         }
         if self.close_first {
             reading.closing = ItemKind::ALL.to_vec();
@@ -308,7 +339,8 @@ impl Core {
         };
         if settled.observed {
             self.lane.judged = Some((self.generation.id, self.view.clone()));
-            self.known.extend(settled.catalogue.items().iter().map(|item| item.digest));
+            self.known
+                .extend(settled.catalogue.items().iter().map(|item| item.digest));
         }
         self.lane.failed = None;
         self.lane.broken = judged.broken;
@@ -337,7 +369,11 @@ impl Core {
             Task::Describe { hello, .. } => {
                 if let Some(id) = &hello.asked {
                     let id = id.clone();
-                    self.fail(&id, crate::wire::envelope::INTERNAL_ERROR, &error.to_string());
+                    self.fail(
+                        &id,
+                        crate::wire::envelope::INTERNAL_ERROR,
+                        &error.to_string(),
+                    );
                 }
                 self.out.end = Some(error.to_string());
             }
@@ -364,14 +400,22 @@ impl Core {
 
     /// Tells the client which lists differ from what it was shown, unless it is about to be answered with one.
     fn announce(&mut self) {
-        let Some(visibility) = self.visibility.clone() else { return };
+        let Some(visibility) = self.visibility.clone() else {
+            return;
+        };
         for (kinds, method) in ANNOUNCED {
-            if !kinds.iter().any(|kind| self.catalogue.lists.contains_key(kind)) {
+            if !kinds
+                .iter()
+                .any(|kind| self.catalogue.lists.contains_key(kind))
+            {
                 continue;
             }
             let now = self.hash_of_visible(&visibility, kinds);
             let before = self.shown.insert(kinds[0], now);
-            let asks = self.parked.iter().any(|ask| kinds.iter().any(|kind| ask.lists(*kind)));
+            let asks = self
+                .parked
+                .iter()
+                .any(|ask| kinds.iter().any(|kind| ask.lists(*kind)));
             let declared = kinds.iter().any(|kind| self.declared.contains(kind));
             if self.phase == Phase::Running && declared && !asks && before.is_some_and(|b| b != now)
             {
@@ -383,9 +427,14 @@ impl Core {
     fn hash_of_visible(&self, visibility: &Visibility, kinds: &[ItemKind]) -> u64 {
         let mut hasher = DefaultHasher::new();
         for kind in kinds {
-            let Some(list) = self.catalogue.lists.get(kind) else { continue };
-            let visible: Vec<&Item> =
-                list.items.iter().filter(|item| visibility.shows(&item.key)).collect();
+            let Some(list) = self.catalogue.lists.get(kind) else {
+                continue;
+            };
+            let visible: Vec<&Item> = list
+                .items
+                .iter()
+                .filter(|item| visibility.shows(&item.key))
+                .collect();
             visible.hash(&mut hasher);
         }
         hasher.finish()

@@ -14,8 +14,8 @@ use crate::audit::Outcome;
 use crate::chain::Visibility;
 use crate::gate::catalogue::Page;
 use crate::gate::reading::ReadingError;
-use crate::mcp::{ItemKey, ItemKind};
 use crate::mcp::template::Template;
+use crate::mcp::{ItemKey, ItemKind};
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS};
 use crate::wire::{reply, scan};
 
@@ -48,8 +48,12 @@ pub(super) fn cursor(params: &str) -> Result<Option<String>, &'static str> {
         None => Ok(None),
         Some(member) if member.value == "null" => Ok(None),
         Some(member) => {
-            let raw = member.value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
-            raw.map(|raw| Some(scan::unescape(raw).into_owned())).ok_or("`cursor` is no string")
+            let raw = member
+                .value
+                .strip_prefix('"')
+                .and_then(|rest| rest.strip_suffix('"'));
+            raw.map(|raw| Some(scan::unescape(raw).into_owned()))
+                .ok_or("`cursor` is no string")
         }
     }
 }
@@ -132,9 +136,10 @@ impl Core {
     }
 
     fn answer_list(&mut self, ask: &Ask, kind: ItemKind, cursor: Option<&str>) {
-        let (Some(list), Some(visibility)) =
-            (self.catalogue.lists.get(&kind).cloned(), self.visibility.clone())
-        else {
+        let (Some(list), Some(visibility)) = (
+            self.catalogue.lists.get(&kind).cloned(),
+            self.visibility.clone(),
+        ) else {
             self.fail(&ask.id, INTERNAL_ERROR, "the list was not read");
             return;
         };
@@ -165,7 +170,9 @@ impl Core {
             .clone();
         self.open.remove(&ask.id);
         self.out.client.push(spliced.head);
-        self.out.client.push(Bytes::copy_from_slice(ask.id.raw().as_bytes()));
+        self.out
+            .client
+            .push(Bytes::copy_from_slice(ask.id.raw().as_bytes()));
         self.out.client.push(spliced.tail);
     }
 
@@ -182,9 +189,10 @@ impl Core {
             return templates.clone();
         }
         let mut found = Vec::new();
-        if let (Some(list), Some(visibility)) =
-            (self.catalogue.lists.get(&ItemKind::ResourceTemplate), &self.visibility)
-        {
+        if let (Some(list), Some(visibility)) = (
+            self.catalogue.lists.get(&ItemKind::ResourceTemplate),
+            &self.visibility,
+        ) {
             for item in list.items.iter().filter(|item| visibility.shows(&item.key)) {
                 match Template::parse(&item.key.name) {
                     Ok(template) => found.push((item.key.clone(), template)),
@@ -223,7 +231,10 @@ fn splice(page: &Page, visibility: &Visibility) -> Spliced {
         let head = page.line.slice(..page.id.start);
         tail.extend_from_slice(&page.line[page.id.end..]);
         tail.push(b'\n');
-        return Spliced { head, tail: tail.into() };
+        return Spliced {
+            head,
+            tail: tail.into(),
+        };
     }
     let result = page.result.clone();
     let mut line = Vec::with_capacity(page.line.len() + 1);
@@ -238,5 +249,8 @@ fn splice(page: &Page, visibility: &Visibility) -> Spliced {
         page.id.clone()
     };
     let line = Bytes::from(line);
-    Spliced { head: line.slice(..id.start), tail: line.slice(id.end..) }
+    Spliced {
+        head: line.slice(..id.start),
+        tail: line.slice(id.end..),
+    }
 }

@@ -9,7 +9,11 @@ use crate::wire::scan::{self, members};
 
 /// The raw value of a member.
 fn member<'a>(object: &'a str, name: &str) -> Option<&'a str> {
-    members(object).ok()?.into_iter().find(|member| member.is(name)).map(|member| member.value)
+    members(object)
+        .ok()?
+        .into_iter()
+        .find(|member| member.is(name))
+        .map(|member| member.value)
 }
 
 fn string(raw: &str) -> Option<Cow<'_, str>> {

@@ -73,7 +73,10 @@ impl Readings {
             .last_begun
             .filter(|_| self.running.is_none() && !self.wanted.is_empty())
             .map(|begun| begun + PACE);
-        [self.deadline, paced, self.retry].into_iter().flatten().min()
+        [self.deadline, paced, self.retry]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     /// A reading is over and judged.
@@ -147,7 +150,9 @@ impl Core {
             return;
         }
         let urgent = reads.wanted.values().any(|client| *client);
-        let paced = reads.last_begun.is_some_and(|begun| self.now < begun + PACE);
+        let paced = reads
+            .last_begun
+            .is_some_and(|begun| self.now < begun + PACE);
         if paced && !urgent {
             return;
         }
@@ -163,24 +168,39 @@ impl Core {
     }
 
     fn ask_page(&mut self, kind: ItemKind, cursor: Option<&str>) {
-        let own = Own::Page { kind, reading: self.reads.number };
+        let own = Own::Page {
+            kind,
+            reading: self.reads.number,
+        };
         let params = Reading::params(cursor);
         self.send_own(own, Protocol::Reading, list_method(kind), params.as_deref());
     }
 
     /// A line that may be a page that came before: told without parsing it.
     pub(super) fn on_page_again(&mut self, line: &Bytes) -> bool {
-        let Some(running) = &self.reads.running else { return false };
+        let Some(running) = &self.reads.running else {
+            return false;
+        };
         let found = self.own.iter().find_map(|(id, own)| {
-            let Own::Page { kind, reading } = own else { return None };
+            let Own::Page { kind, reading } = own else {
+                return None;
+            };
             if *reading != self.reads.number {
                 return None;
             }
-            let page = self.catalogue.lists.get(kind)?.pages.get(running.pages(*kind))?;
+            let page = self
+                .catalogue
+                .lists
+                .get(kind)?
+                .pages
+                .get(running.pages(*kind))?;
             let raw = format!("\"{id}\"");
-            page.is_again(line, raw.as_bytes()).then(|| (id.clone(), *kind, page.clone()))
+            page.is_again(line, raw.as_bytes())
+                .then(|| (id.clone(), *kind, page.clone()))
         });
-        let Some((id, kind, page)) = found else { return false };
+        let Some((id, kind, page)) = found else {
+            return false;
+        };
         self.own.remove(&id);
         if let Some(running) = &mut self.reads.running {
             let step = running.take(kind, page);
@@ -260,7 +280,10 @@ impl Core {
         for (kind, error) in &outcome.failed {
             tracing::warn!(server = %self.entry.name, "reading the list of {kind}s failed: {error}");
         }
-        let unread = outcome.failed.keys().any(|kind| !self.reads.was_read(*kind));
+        let unread = outcome
+            .failed
+            .keys()
+            .any(|kind| !self.reads.was_read(*kind));
         if unread && self.up {
             self.reads.retry = Some(self.now + RETRY);
         }
@@ -269,7 +292,11 @@ impl Core {
 
     /// What is due for a reading's sake.
     pub(super) fn on_reading_time(&mut self) {
-        if self.reads.deadline.is_some_and(|deadline| deadline <= self.now) {
+        if self
+            .reads
+            .deadline
+            .is_some_and(|deadline| deadline <= self.now)
+        {
             self.abandon_reading(&ReadingError::Timeout);
         }
         if self.reads.retry.is_some_and(|retry| retry <= self.now) {

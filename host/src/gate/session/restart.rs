@@ -51,7 +51,10 @@ impl Core {
                 "{{\"requestId\":{},\"reason\":\"the server that asked has ended\"}}",
                 id.raw()
             );
-            self.reply(reply::notification("notifications/cancelled", Some(&params)));
+            self.reply(reply::notification(
+                "notifications/cancelled",
+                Some(&params),
+            ));
         }
         self.own.clear();
         self.held.forget();
@@ -60,7 +63,9 @@ impl Core {
         self.abandon_reading(&ReadingError::Gone);
         self.reads.forget();
         if self.phase < Phase::Answered {
-            self.out.end = Some(format!("the server ended before it was initialized ({how})"));
+            self.out.end = Some(format!(
+                "the server ended before it was initialized ({how})"
+            ));
             return;
         }
         let ran_well = self
@@ -71,10 +76,14 @@ impl Core {
             self.restart.attempts = 0;
         }
         if self.restart.attempts >= MAX_ATTEMPTS {
-            self.out.end = Some(format!("the server ended {MAX_ATTEMPTS} times in a row ({how})"));
+            self.out.end = Some(format!(
+                "the server ended {MAX_ATTEMPTS} times in a row ({how})"
+            ));
             return;
         }
-        let wait = FIRST_WAIT.saturating_mul(1 << self.restart.attempts).min(LONGEST_WAIT);
+        let wait = FIRST_WAIT
+            .saturating_mul(1 << self.restart.attempts)
+            .min(LONGEST_WAIT);
         self.restart.attempts += 1;
         self.restart.due = Some(self.now + wait);
     }
@@ -112,6 +121,9 @@ impl Core {
 
     /// When something will be due.
     pub fn wake(&self) -> Option<Instant> {
-        [self.reads.wake(), self.held.wake(), self.restart.wake()].into_iter().flatten().min()
+        [self.reads.wake(), self.held.wake(), self.restart.wake()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

@@ -48,7 +48,9 @@ impl Core {
         let id = id.to_owned();
         match self.open.get(&id) {
             Some(Open::Forwarded(_)) => {
-                let Some(Open::Forwarded(forwarded)) = self.open.remove(&id) else { return };
+                let Some(Open::Forwarded(forwarded)) = self.open.remove(&id) else {
+                    return;
+                };
                 let whole = super::client::line_of(line, envelope);
                 match forwarded.what {
                     Sent::Initialize => self.on_initialize_answer(id, line, result),
@@ -81,7 +83,11 @@ impl Core {
             Own::Initialize => match result {
                 Some(result) => {
                     let result = part_of(line, result);
-                    self.on_hello(Hello { asked: None, line: line.clone(), result });
+                    self.on_hello(Hello {
+                        asked: None,
+                        line: line.clone(),
+                        result,
+                    });
                 }
                 None => {
                     self.out.end =
@@ -101,17 +107,16 @@ impl Core {
         }
     }
 
-    fn on_initialize_answer(
-        &mut self,
-        asked: OwnedId,
-        line: &Bytes,
-        result: Option<&str>,
-    ) {
+    fn on_initialize_answer(&mut self, asked: OwnedId, line: &Bytes, result: Option<&str>) {
         match result {
             Some(result) => {
                 let result = part_of(line, result);
                 self.open.insert(asked.clone(), Open::Judging);
-                self.on_hello(Hello { asked: Some(asked), line: line.clone(), result });
+                self.on_hello(Hello {
+                    asked: Some(asked),
+                    line: line.clone(),
+                    result,
+                });
             }
             // The client may try again, with another protocol version. What the server says here is about the
             // protocol; a server that is quarantined is not heard even so.
@@ -120,7 +125,12 @@ impl Core {
                 self.replay.hello = None;
                 if self.view.quarantined || !self.view.enabled {
                     let reason = "the server refuses to be initialized";
-                    self.reply(reply::error(Some(asked.raw()), INTERNAL_ERROR, reason, None));
+                    self.reply(reply::error(
+                        Some(asked.raw()),
+                        INTERNAL_ERROR,
+                        reason,
+                        None,
+                    ));
                 } else {
                     self.relay(line.clone());
                 }
@@ -216,17 +226,36 @@ impl Core {
                 &outcome,
             )
             .await;
-            Event::Inspected(Box::new(Inspected { id, method, context, line, inspection }))
+            Event::Inspected(Box::new(Inspected {
+                id,
+                method,
+                context,
+                line,
+                inspection,
+            }))
         }));
     }
 
     /// The result-gates are through with a result.
     pub(super) fn on_inspected(&mut self, inspected: Inspected) {
-        let Inspected { id, method, context, line, inspection } = inspected;
+        let Inspected {
+            id,
+            method,
+            context,
+            line,
+            inspection,
+        } = inspected;
         let cancelled = matches!(self.open.remove(&id), Some(Open::Cancelled));
         match inspection.outcome {
             Err(refused) => {
-                self.withhold(&id, &method, &context, &refused, inspection.micros, cancelled);
+                self.withhold(
+                    &id,
+                    &method,
+                    &context,
+                    &refused,
+                    inspection.micros,
+                    cancelled,
+                );
             }
             Ok(replaced) => {
                 if replaced.is_some() || !inspection.codes.is_empty() {
@@ -290,7 +319,9 @@ impl Core {
         collect_uris(result, &mut found);
         for uri in found {
             if self.handed.len() >= MAX_HANDED {
-                tracing::warn!("results handed out more than {MAX_HANDED} URIs; no more are remembered");
+                tracing::warn!(
+                    "results handed out more than {MAX_HANDED} URIs; no more are remembered"
+                );
                 return;
             }
             self.handed.insert(normal_form(&uri).into_owned());
@@ -304,8 +335,10 @@ fn collect_uris(value: &str, found: &mut Vec<String>) {
         Some(b'{') => {
             for member in scan::members(value).unwrap_or_default() {
                 if member.is("uri")
-                    && let Some(raw) =
-                        member.value.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'))
+                    && let Some(raw) = member
+                        .value
+                        .strip_prefix('"')
+                        .and_then(|rest| rest.strip_suffix('"'))
                 {
                     found.push(scan::unescape(raw).into_owned());
                 } else {
@@ -325,7 +358,10 @@ fn collect_uris(value: &str, found: &mut Vec<String>) {
 /// The result within a response's line.
 fn result_of(line: &Bytes) -> Option<&str> {
     let members = scan::members(std::str::from_utf8(line).ok()?).ok()?;
-    members.into_iter().find(|member| member.is("result")).map(|member| member.value)
+    members
+        .into_iter()
+        .find(|member| member.is("result"))
+        .map(|member| member.value)
 }
 
 /// Where `part` stands in the line it was read from.

@@ -8,10 +8,8 @@ use super::{Core, Open, params};
 use crate::mcp::escape::visible_cut;
 use crate::mcp::method::{self, ServerNotification};
 use crate::mcp::uri::normal_form;
-use crate::wire::envelope::{
-    self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, OwnedId,
-};
 use crate::wire::Frame;
+use crate::wire::envelope::{self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, OwnedId};
 
 /// What is shown of a line that is no message, characters.
 const SHOWN: usize = 200;
@@ -21,7 +19,11 @@ impl Core {
     pub fn on_server(&mut self, frame: Frame) {
         match frame {
             Frame::Line(line) | Frame::Partial(line) => self.on_server_line(&line),
-            Frame::TooLong { id, is_request, bytes } => {
+            Frame::TooLong {
+                id,
+                is_request,
+                bytes,
+            } => {
                 let limit = self.wire.max_message;
                 let reason = format!(
                     "the server's message has {bytes} bytes, more than the {limit} allowed; raise `max_message` in \
@@ -113,17 +115,21 @@ impl Core {
     fn concerns_client(&mut self, notification: ServerNotification, given: Option<&str>) -> bool {
         match notification {
             ServerNotification::Progress => {
-                let Some(token) = given.and_then(params::told_token) else { return false };
-                self.open.values().any(|open| {
-                    matches!(open, Open::Forwarded(f) if f.token.as_deref() == Some(token))
-                }) || !self.tasks.is_empty()
+                let Some(token) = given.and_then(params::told_token) else {
+                    return false;
+                };
+                self.open.values().any(
+                    |open| matches!(open, Open::Forwarded(f) if f.token.as_deref() == Some(token)),
+                ) || !self.tasks.is_empty()
             }
             ServerNotification::Cancelled => {
                 let id = given.and_then(params::request_id);
                 id.is_some_and(|id| self.asked.remove(&id))
             }
             ServerNotification::ResourceUpdated => {
-                let Some(uri) = given.and_then(params::uri) else { return false };
+                let Some(uri) = given.and_then(params::uri) else {
+                    return false;
+                };
                 let uri = normal_form(&uri).into_owned();
                 // A sub-resource of what is subscribed to may be named (MCP, server/resources, subscriptions).
                 let subscribed = self.replay.subscriptions.contains_key(&uri)

@@ -63,7 +63,11 @@ impl Core {
     pub(super) fn on_server_request(&mut self, id: OwnedId, method: &str, line: Bytes) {
         if self.asked.contains(&id) {
             self.record_refused(method, "the server used an id twice");
-            self.answer_server(&id, INVALID_REQUEST, "a request with this id is open already");
+            self.answer_server(
+                &id,
+                INVALID_REQUEST,
+                "a request with this id is open already",
+            );
             return;
         }
         self.say(Said::Request(id, line));
@@ -119,7 +123,10 @@ impl Core {
         let settled = self.phase == Phase::Running
             && !self.reads.is_busy()
             && self.visibility.is_some()
-            && self.declared.iter().all(|kind| self.reads.was_read(*kind) || self.reads.failure(*kind).is_some());
+            && self
+                .declared
+                .iter()
+                .all(|kind| self.reads.was_read(*kind) || self.reads.failure(*kind).is_some());
         if !settled && !self.view.quarantined && self.view.enabled {
             return;
         }
@@ -138,7 +145,11 @@ impl Core {
         self.held.since = None;
         self.held.bytes = 0;
         for said in std::mem::take(&mut self.held.said) {
-            if self.has_voice() { self.hear(said) } else { self.silence(said) }
+            if self.has_voice() {
+                self.hear(said)
+            } else {
+                self.silence(said)
+            }
         }
     }
 }

@@ -81,7 +81,7 @@ async fn verdicts_come_through() {
 #[tokio::test]
 async fn misbehaviour_is_told_apart_in_real_code_too() {
     let engine = engine(PolicyLimits {
-        hook_time: Duration::from_secs(1),
+        hook_time: Duration::from_millis(300),
         output: 100_000,
         ..limits()
     });

@@ -132,7 +132,7 @@ fn a_spinning_guest_does_not_hold_up_timers() {
         .unwrap();
     runtime.block_on(async {
         let slow = PolicyLimits {
-            hook_time: Duration::from_millis(1_500),
+            hook_time: Duration::from_millis(400),
             ..limits()
         };
         let spin = policy(slow, hostile::spin()).await;
