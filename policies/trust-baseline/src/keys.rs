@@ -10,8 +10,6 @@
 //! In servers', kinds' and observers' names `%` and `/` are written `%25` and `%2F`. An item's name comes last and is
 //! written as it is.
 
-use witgate_policy::ItemKind;
-
 /// In place of a kind: all of them, those not known yet included.
 pub const EVERY_KIND: &str = "*";
 
@@ -27,13 +25,6 @@ pub const BASELINED: &str = "baselined/";
 /// What begins the keys of a server's records.
 pub fn items(server: &str) -> String {
     of_server(ITEMS, server)
-}
-
-/// Appends what follows [`items`] or a server's [`EVER`]: kind and name.
-pub fn push_item(key: &mut String, kind: &ItemKind, name: &str) {
-    push_escaped(key, kind.word());
-    key.push('/');
-    key.push_str(name);
 }
 
 /// What begins the keys of one server under a table's prefix.
@@ -109,12 +100,5 @@ mod tests {
         );
         assert_eq!(unescaped("%252F"), "%2F");
         assert!(!of_item(ITEMS, "a/b", "tool", "").starts_with(&items("a")));
-    }
-
-    #[test]
-    fn the_filters_key_is_the_records() {
-        let mut key = items("s");
-        push_item(&mut key, &ItemKind::ResourceTemplate, "file:///{x}");
-        assert_eq!(key, of_item(ITEMS, "s", "resource-template", "file:///{x}"));
     }
 }

@@ -56,23 +56,27 @@ impl Policy for TrustBaseline {
     }
 
     fn filter(&self, host: &impl Host, context: &Context, items: &[Item]) -> Vec<Option<Denial>> {
-        let prefix = keys::items(&context.server.name);
-        let records = host.scan(&prefix);
-        let mut key = prefix.clone();
-        let judge = |item: &Item| {
+        let records = Records(host.scan(&keys::items(&context.server.name)));
+        let mut last_kind: Option<(&ItemKind, OfKind<'_>)> = None;
+        let mut verdicts = Vec::with_capacity(items.len());
+        for item in items {
             if !self.settings.covers(item) {
-                return None;
+                verdicts.push(None);
+                continue;
             }
-            key.truncate(prefix.len());
-            keys::push_item(&mut key, &item.kind, &item.name);
-            let found = records.binary_search_by(|(found, _)| found.as_str().cmp(&key));
-            let status = match found {
-                Ok(at) => Stored::status_of_text(&records[at].1, &item.digest),
-                Err(_) => Status::Pending,
+            // A catalogue's items come kind by kind.
+            let part = match last_kind {
+                Some((kind, part)) if *kind == item.kind => part,
+                _ => records.of_kind(&context.server.name, &item.kind),
             };
-            denial(status)
-        };
-        items.iter().map(judge).collect()
+            last_kind = Some((&item.kind, part));
+            let status = match part.text(&item.name) {
+                Some(text) => Stored::status_of_text(text, &item.digest),
+                None => Status::Pending,
+            };
+            verdicts.push(denial(status));
+        }
+        verdicts
     }
 
     fn surface(
@@ -99,6 +103,41 @@ impl Policy for TrustBaseline {
 
     fn decide(&self, host: &impl Host, decision: &Decision) -> Result<Decided, Refusal> {
         review::decide(host, &self.settings, decision)
+    }
+}
+
+/// A server's records as they were scanned: in the order of keys.
+struct Records(Vec<(String, String)>);
+
+/// Those of one kind.
+#[derive(Clone, Copy)]
+struct OfKind<'a> {
+    records: &'a [(String, String)],
+    /// How long the part of their keys is that all of them share.
+    shared: usize,
+}
+
+impl Records {
+    fn of_kind(&self, server: &str, kind: &ItemKind) -> OfKind<'_> {
+        let shared = keys::of_item(keys::ITEMS, server, kind.word(), "");
+        let from = self.0.partition_point(|(key, _)| *key < shared);
+        let rest = &self.0[from..];
+        let count = rest.partition_point(|(key, _)| key.starts_with(&shared));
+        OfKind {
+            records: &rest[..count],
+            shared: shared.len(),
+        }
+    }
+}
+
+impl<'a> OfKind<'a> {
+    /// The text of an item's record.
+    fn text(self, name: &str) -> Option<&'a str> {
+        let name_in = |key: &'a str| key.get(self.shared..).unwrap_or_default();
+        let found = self
+            .records
+            .binary_search_by(|(key, _)| name_in(key).cmp(name));
+        found.ok().map(|at| self.records[at].1.as_str())
     }
 }
 

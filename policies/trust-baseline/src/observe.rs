@@ -8,7 +8,7 @@ use crate::Settings;
 use crate::keys;
 use crate::records::{Ever, Reading, Stored};
 use crate::state::{self, Admission, Event};
-use crate::view::{ItemKey, View};
+use crate::view::{ItemKey, View, shown_in};
 
 /// The most items a server can show before its baseline closes by itself; also the most records that readings make for
 /// one server. Beyond that, a server that shows ever new names waits for a person, and the store stops growing.
@@ -36,14 +36,22 @@ pub fn observe(
         pass.close(kind);
     }
     let shown = complete_items(settings, catalogue);
-    let before = pass.view.clone();
+    let shown_before = pass.view.now.clone();
     pass.keep_reading(settings, catalogue, &shown);
-    if pass.view.items().len() > MOST_ITEMS {
+    let showing = shown.values().map(BTreeMap::len).sum();
+    if pass
+        .view
+        .records
+        .len()
+        .max(pass.view.ever.len())
+        .max(showing)
+        > MOST_ITEMS
+    {
         pass.close(keys::EVERY_KIND);
     }
     for (kind, names) in &shown {
         for (name, digest) in names {
-            pass.judge((kind.clone(), name.clone()), digest, &before);
+            pass.judge((kind.clone(), name.clone()), digest, &shown_before);
         }
     }
     pass.prune();
@@ -106,20 +114,17 @@ impl Pass<'_> {
         });
     }
 
-    /// Judges one item of a complete kind. `before` is what was stored before this reading.
-    fn judge(&mut self, item: ItemKey, digest: &str, before: &View) {
+    /// Judges one item of a complete kind. `shown_before` is what observers saw before this reading.
+    fn judge(&mut self, item: ItemKey, digest: &str, shown_before: &BTreeMap<String, Reading>) {
         let (kind, name) = &item;
-        let ever = before.ever.get(&item);
-        let others: Vec<&str> = self
-            .view
-            .shown(&item)
-            .into_iter()
+        let ever = self.view.ever.get(&item).cloned();
+        let others: Vec<&str> = shown_in(&self.view.now, &item)
             .filter(|other| *other != digest)
             .collect();
         let event = Event::Shown {
             digest,
             admission: self.admission(&item),
-            ever,
+            ever: ever.as_ref(),
             elsewhere: &others,
         };
         // A reading is never refused.
@@ -132,8 +137,8 @@ impl Pass<'_> {
                 .insert(item.clone(), Stored::Record(record));
         }
 
-        let new_digest = !before.shown(&item).contains(digest);
-        let sighted = match ever {
+        let is_new = !shown_in(shown_before, &item).any(|shown| shown == digest);
+        let sighted = match &ever {
             None => Ever {
                 first: digest.to_owned(),
                 first_ms: self.now_ms,
@@ -142,15 +147,11 @@ impl Pass<'_> {
             },
             Some(ever) => Ever {
                 several: ever.several || ever.first != digest,
-                latest_ms: if new_digest {
-                    self.now_ms
-                } else {
-                    ever.latest_ms
-                },
+                latest_ms: if is_new { self.now_ms } else { ever.latest_ms },
                 ..ever.clone()
             },
         };
-        if ever != Some(&sighted) {
+        if ever.as_ref() != Some(&sighted) {
             let key = keys::of_item(keys::EVER, &self.server.name, kind, name);
             self.changes.push(Change::keep(key, sighted.text()));
             self.view.ever.insert(item, sighted);
@@ -174,14 +175,11 @@ impl Pass<'_> {
     /// Forgets the sightings of items that are gone and that nobody decided about, where the baseline is closed: no
     /// rule asks for them any more. While it is open they tell an item that changed from one that did not.
     fn prune(&mut self) {
-        let present: BTreeSet<(&str, &str)> = (self.view.now.values().flatten())
-            .flat_map(|(kind, names)| names.keys().map(|name| (kind.as_str(), name.as_str())))
-            .collect();
         for item in self.view.ever.keys() {
             let (kind, name) = item;
             let wanted = !self.is_closed(kind)
                 || self.view.records.contains_key(item)
-                || present.contains(&(kind.as_str(), name.as_str()));
+                || shown_in(&self.view.now, item).next().is_some();
             if !wanted {
                 let key = keys::of_item(keys::EVER, &self.server.name, kind, name);
                 self.changes.push(Change::delete(key));

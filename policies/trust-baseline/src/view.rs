@@ -63,10 +63,7 @@ impl View {
 
     /// The digests that observers show now, each once, in order.
     pub fn shown(&self, item: &ItemKey) -> BTreeSet<&str> {
-        self.now
-            .values()
-            .filter_map(|reading| digest_in(reading, item))
-            .collect()
+        shown_in(&self.now, item).collect()
     }
 
     /// Every item that anything is known of.
@@ -80,9 +77,13 @@ impl View {
     }
 }
 
-/// What a reading showed of an item.
-pub fn digest_in<'a>(reading: &'a Reading, (kind, name): &ItemKey) -> Option<&'a str> {
-    reading.get(kind)?.get(name).map(String::as_str)
+/// What each observer shows of an item.
+pub fn shown_in<'a>(
+    now: &'a BTreeMap<String, Reading>,
+    (kind, name): &ItemKey,
+) -> impl Iterator<Item = &'a str> {
+    now.values()
+        .filter_map(move |reading| Some(reading.get(kind)?.get(name)?.as_str()))
 }
 
 /// Calls `entry` for every key of a table: the server, what follows it, the value. A key of another form is none of
