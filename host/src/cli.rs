@@ -5,6 +5,7 @@
 //! the configuration cannot be used.
 
 mod audit;
+mod demo;
 mod doctor;
 mod error;
 mod output;
@@ -68,6 +69,10 @@ pub struct Global {
 enum Command {
     Wrap(wrap::Args),
     Try(try_::Args),
+    Demo(demo::Args),
+    /// The bundled server of the demonstration
+    #[command(name = demo::server::COMMAND, hide = true)]
+    DemoServer,
     /// See what waits for you, and decide about it
     Review(review::Args),
     /// See servers, trust them, quarantine them
@@ -122,6 +127,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         match cli.command {
             Command::Wrap(args) => wrap::run(&context, args).await,
             Command::Try(args) => try_::run(&context, args).await,
+            Command::Demo(args) => demo::run(&context, args).await,
+            Command::DemoServer => demo::server::run(),
             Command::Review(args) => review::run(&context, args).await,
             Command::Server(args) => server::run(&context, args).await,
             Command::Policy(args) => policy::run(&context, args).await,

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use crate::chain::Generation;
 use crate::chain::build::{BuildError, Builder};
-use crate::config::{Config, ConfigError, Lists};
+use crate::config::{Config, ConfigError, Lists, PolicyDir};
 use crate::ledger::{self, Commit, Ledger, LedgerError, Op, OpenMode};
 use crate::policy::{Engine, EngineError, EngineOptions, PolicyLimits};
 
@@ -85,6 +85,33 @@ pub async fn open(options: &Options) -> Result<Setup, SetupError> {
     let generation = builder.build(&config).await?;
     Ok(Setup {
         config,
+        ledger,
+        engine,
+        builder,
+        generation,
+        places,
+    })
+}
+
+/// The shipped chain over a ledger in memory: nothing of the user's is read, and nothing is left behind but compiled
+/// components.
+pub async fn in_memory() -> Result<Setup, SetupError> {
+    let config = Config::in_dir(Path::new("."));
+    let places = places(&config, None);
+    let ledger = ledger::in_memory(None);
+    let engine = Engine::new(engine_options(&config, &places))?;
+    let builder = Builder::new(engine.clone(), ledger.clone(), Vec::new());
+    // A folder of policies beside the current folder is not the user's policy directory.
+    let bare = Config {
+        policy_dir: PolicyDir {
+            path: PathBuf::new(),
+            ..config.policy_dir
+        },
+        ..config
+    };
+    let generation = builder.build(&bare).await?;
+    Ok(Setup {
+        config: bare,
         ledger,
         engine,
         builder,

@@ -9,6 +9,7 @@ mod tests;
 use clap::Subcommand;
 
 use super::{Context, Failed};
+use crate::operator::{Operator, ReviewEntry};
 pub(super) use decide::approved;
 
 /// See what waits for you, and decide about it.
@@ -71,6 +72,16 @@ enum Action {
         /// The entry, as `review list --all` names it
         id: String,
     },
+}
+
+/// An entry as `review show` shows it.
+pub(super) async fn shown(
+    context: &Context,
+    operator: &Operator,
+    review: ReviewEntry,
+) -> Result<String, Failed> {
+    let looked = show::look(operator, review).await?;
+    Ok(show::one(context, &looked))
 }
 
 /// Runs the command.
