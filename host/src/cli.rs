@@ -20,10 +20,14 @@ mod wrap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, Parser, Subcommand};
 
+use crate::config::Config;
+use crate::ledger::Ledger;
 use crate::operator::Operator;
+use crate::policy::Policy;
 use crate::setup::{self, Setup};
 
 pub use error::Failed;
@@ -146,13 +150,7 @@ impl Context {
     /// Opens configuration, ledger and chain. `write`: the command changes the ledger, so one is made if there is none;
     /// otherwise nothing is written.
     pub async fn open(&self, write: bool) -> Result<Setup, Failed> {
-        let options = setup::Options {
-            config: self.global.config.clone(),
-            state: self.global.state.clone(),
-            flags: Vec::new(),
-            create: write,
-        };
-        Ok(setup::open(&options).await?)
+        Ok(setup::open(&self.options(write)).await?)
     }
 
     /// What every command that opens a ledger says of it.
@@ -165,9 +163,17 @@ impl Context {
         }
     }
 
-    /// The operator whose command this is.
-    pub fn operator(&self, setup: &Setup) -> Operator {
-        Operator::new(&setup.generation.policies, setup.ledger.clone(), actor())
+    /// Opens configuration and ledger to change the ledger, and no chain: for what must work when that is broken.
+    pub async fn ledger(&self) -> Result<(Config, Arc<dyn Ledger>), Failed> {
+        let config = Config::load(self.global.config.as_deref())?;
+        let places = setup::places(&config, self.global.state.as_deref());
+        let ledger = setup::open_ledger(&places, true).await?;
+        Ok((config, ledger))
+    }
+
+    /// The operator whose command this is, deciding through `policies`.
+    pub fn operator(&self, policies: &[Arc<Policy>], ledger: Arc<dyn Ledger>) -> Operator {
+        Operator::new(policies, ledger, actor())
     }
 
     /// A command line of witgate that reaches the same configuration and ledger.

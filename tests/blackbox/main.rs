@@ -4,7 +4,25 @@
 #![allow(clippy::unwrap_used)]
 
 #[path = "../support/mod.rs"]
-#[allow(dead_code, unused_imports)]
 mod support;
 
+mod audit;
+mod baseline;
+mod clients;
+mod definitions;
+mod envelope;
+mod filtering;
 mod fixtures;
+mod hostile_policies;
+mod hostile_servers;
+mod ledger;
+mod lifecycle;
+mod names;
+mod operator;
+mod policy_dir;
+mod prompts;
+mod recovery;
+mod resources;
+mod silence;
+mod tasks;
+mod transparency;

@@ -196,3 +196,8 @@ impl Gate<'_> {
         Output::new(&["wrap"], &output)
     }
 }
+
+/// The component with every hook, as built for version 0.1.0 of the contract.
+pub(crate) fn golden() -> &'static [u8] {
+    include_bytes!("../golden/v0_1_0_rust.wasm")
+}

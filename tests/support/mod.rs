@@ -9,10 +9,13 @@ mod fixture;
 mod home;
 mod operator;
 
-pub(crate) use client::{Answer, Client, Refusal};
+/// Policies that misbehave.
+pub(crate) mod hostile;
+
+pub(crate) use client::{Answer, Client};
 pub(crate) use fixture::{Fixture, prompt, resource, template, tool};
-pub(crate) use home::{Gate, Home, example};
-pub(crate) use operator::{Entry, Output};
+pub(crate) use home::{Home, example, golden};
+pub(crate) use operator::{Output, rows};
 
 use std::time::{Duration, Instant};
 

@@ -48,7 +48,14 @@ impl From<ConfigError> for Failed {
 
 impl From<OperatorError> for Failed {
     fn from(error: OperatorError) -> Self {
-        Self::new(error.code(), error.to_string())
+        let exit = match error {
+            OperatorError::BadDigest { .. } | OperatorError::BadName(_) => 2,
+            _ => 1,
+        };
+        Self {
+            exit,
+            ..Self::new(error.code(), error.to_string())
+        }
     }
 }
 

@@ -171,8 +171,7 @@ async fn list(context: &Context) -> Result<(), Failed> {
     context.out.line(&output::table(&header, rows));
     for policy in &policies {
         if let Some(problem) = &policy.problem {
-            let text = format!("\n{}: {problem}", policy.name);
-            context.out.line(&lines(&text));
+            context.out.line(&lines(&format!("\n{problem}")));
         }
     }
     Ok(())
@@ -315,9 +314,7 @@ fn beside(file: &Path) -> Result<Option<String>, Failed> {
 
 /// Works without a chain, since a broken chain may be why it is called.
 async fn forget(context: &Context, name: &str) -> Result<(), Failed> {
-    let config = Config::load(context.global.config.as_deref())?;
-    let places = setup::places(&config, context.global.state.as_deref());
-    let ledger = setup::open_ledger(&places, true).await?;
+    let (_, ledger) = context.ledger().await?;
     let stored = ledger.policies().await?;
     let called = |namespace: &str| namespace.split_once('/').map(|(_, name)| name.to_owned());
     let mut known = Vec::new();

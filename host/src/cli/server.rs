@@ -101,16 +101,17 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         Action::List => list(context).await,
         Action::Trust { name, digest } => {
             let setup = context.open(true).await?;
-            let operator = context.operator(&setup);
+            let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
             let decided = operator.trust(&setup.config, &name, &digest).await?;
             review::approved(context, &operator, &decided).await?;
             tell(context, &format!("{name} is trusted."));
             Ok(())
         }
         Action::Quarantine { name } => {
-            let setup = context.open(true).await?;
-            let operator = context.operator(&setup);
-            operator.quarantine(&setup.config, &name).await?;
+            // Needs no policy: a server can be silenced while the chain is broken.
+            let (config, ledger) = context.ledger().await?;
+            let operator = context.operator(&[], ledger);
+            operator.quarantine(&config, &name).await?;
             done(
                 context,
                 "quarantine",
@@ -121,14 +122,14 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         }
         Action::Rename { from, to } => {
             let setup = context.open(true).await?;
-            let operator = context.operator(&setup);
+            let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
             operator.rename(&setup.config, &from, &to).await?;
             let text = format!("{from} is called {to} now. Start it with `--name {to}`.");
             done(context, "rename", &from, Some(&to), &text)
         }
         Action::Forget { name } => {
             let setup = context.open(true).await?;
-            let operator = context.operator(&setup);
+            let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
             operator.forget(&setup.config, &name).await?;
             let text = format!(
                 "{name} is forgotten. When it is started again under that name, everything it offers waits for you."
@@ -164,7 +165,10 @@ fn tell(context: &Context, text: &str) {
 
 async fn list(context: &Context) -> Result<(), Failed> {
     let setup = context.open(false).await?;
-    let servers = context.operator(&setup).servers(&setup.config).await?;
+    let servers = context
+        .operator(&setup.generation.policies, setup.ledger.clone())
+        .servers(&setup.config)
+        .await?;
     if context.out.is_json() {
         let servers: Vec<_> = servers.iter().map(ServerJson::new).collect();
         return context.out.value(&servers);

@@ -29,7 +29,7 @@ pub(super) async fn one(
     verb: Verb,
 ) -> Result<(), Failed> {
     let setup = context.open(true).await?;
-    let operator = context.operator(&setup);
+    let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
     let decided = operator.decide(id, digest, verb).await?;
     report(context, verb, &[decided])
 }
@@ -37,7 +37,7 @@ pub(super) async fn one(
 /// Approves everything that waits at a server, and shows what that was.
 pub(super) async fn server(context: &Context, server: &str, digest: &str) -> Result<(), Failed> {
     let setup = context.open(true).await?;
-    let operator = context.operator(&setup);
+    let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
     let decided = operator.approve_server(server, digest).await?;
     approved(context, &operator, &decided).await
 }

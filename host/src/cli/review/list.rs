@@ -55,7 +55,10 @@ impl<'a> EntryJson<'a> {
 /// Lists what waits, or everything.
 pub(super) async fn run(context: &Context, all: bool, server: Option<&str>) -> Result<(), Failed> {
     let setup = context.open(false).await?;
-    let mut entries = context.operator(&setup).entries(server).await?;
+    let mut entries = context
+        .operator(&setup.generation.policies, setup.ledger.clone())
+        .entries(server)
+        .await?;
     entries.retain(|review| all || review.entry.waiting);
     if context.out.is_json() {
         let entries: Vec<_> = entries.iter().map(EntryJson::new).collect();

@@ -34,7 +34,7 @@ pub(super) struct Looked {
 /// Shows one entry.
 pub(super) async fn entry(context: &Context, id: &str) -> Result<(), Failed> {
     let setup = context.open(false).await?;
-    let operator = context.operator(&setup);
+    let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
     let review = operator.entry(id).await?;
     let looked = look(&operator, review).await?;
     if context.out.is_json() {
@@ -60,7 +60,7 @@ pub(super) fn one(context: &Context, looked: &Looked) -> String {
 /// Shows everything that waits at a server.
 pub(super) async fn server(context: &Context, name: &str) -> Result<(), Failed> {
     let setup = context.open(false).await?;
-    let operator = context.operator(&setup);
+    let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
     let servers = operator.servers(&setup.config).await?;
     let known = servers.iter().map(|server| server.name.clone()).collect();
     let Some(server) = servers.into_iter().find(|server| server.name == name) else {
