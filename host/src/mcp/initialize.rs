@@ -200,13 +200,36 @@ pub fn with_notice(result: &str, line: &str) -> Result<String, InitializeError> 
     Ok(edits.apply(result))
 }
 
-/// The result without the server's own words: no instructions, and a `serverInfo` of `host_name` and the version,
-/// which is kept if it is of 1 to 64 of the characters `0-9 A-Z a-z . + -` and else replaced by `0`.
+/// What capabilities may say where the server's own words are withheld: MCP's own members, and nothing in them but
+/// each other and booleans (schema, `ServerCapabilities`).
+const CAPABILITY_WORDS: [&str; 12] = [
+    "logging",
+    "completions",
+    "prompts",
+    "resources",
+    "tools",
+    "tasks",
+    "listChanged",
+    "subscribe",
+    "list",
+    "cancel",
+    "requests",
+    "call",
+];
+
+/// The result without anything the server could say in it: its protocol version, its capabilities as far as MCP names
+/// them, and a `serverInfo` of `host_name` and the version, which is kept if it is of 1 to 64 of the characters
+/// `0-9 A-Z a-z . + -` and else replaced by `0`. Instructions, `_meta` and whatever MCP does not know are left out.
 ///
 /// # Errors
-/// As [`ServerHello::parse`].
+/// As [`ServerHello::parse`]; and if the protocol version is not of digits and `-`.
 pub fn without_self_description(result: &str, host_name: &str) -> Result<String, InitializeError> {
     let whole = read_result(result)?;
+    let revision = whole.text("protocolVersion")?.unwrap_or_default();
+    let is_date = |text: &str| text.bytes().all(|c| c.is_ascii_digit() || c == b'-');
+    if revision.is_empty() || revision.len() > 32 || !is_date(&revision) {
+        return Err(InitializeError("`protocolVersion` is not a date".into()));
+    }
     let version = match whole.object("serverInfo", &["name", "version"])? {
         Some(info) => info
             .member("version")
@@ -217,34 +240,34 @@ pub fn without_self_description(result: &str, host_name: &str) -> Result<String,
     let version = version
         .filter(|version| (1..=64).contains(&version.len()) && version.bytes().all(plain))
         .unwrap_or(Cow::Borrowed("0"));
-    let info = format!(
-        "{{\"name\":{},\"version\":\"{version}\"}}",
+    let capabilities = whole
+        .member("capabilities")
+        .and_then(|member| capability(member.value))
+        .unwrap_or_else(|| "{}".to_owned());
+    Ok(format!(
+        "{{\"protocolVersion\":\"{revision}\",\"capabilities\":{capabilities},\"serverInfo\":{{\"name\":{},\
+         \"version\":\"{version}\"}}}}",
         reply::string(host_name)
-    );
-    let mut edits = Edits::default();
-    let instructions = whole
-        .members
+    ))
+}
+
+/// A capability's value with what MCP does not name left out; none if it is neither an object nor a boolean.
+fn capability(value: &str) -> Option<String> {
+    if matches!(value, "true" | "false") {
+        return Some(value.to_owned());
+    }
+    if !value.starts_with('{') {
+        return None;
+    }
+    let kept: Vec<String> = members(value)
+        .ok()?
         .iter()
-        .position(|member| member.is("instructions"));
-    match (whole.member("serverInfo"), instructions) {
-        (Some(own), _) => edits.push(own.value_start..own.end, &info),
-        (None, Some(at)) => {
-            // One takes the place of the other.
-            let member = &whole.members[at];
-            edits.push(member.start..member.end, &format!("\"serverInfo\":{info}"));
-        }
-        (None, None) => edits.insert_member(0, &whole, &format!("\"serverInfo\":{info}")),
-    }
-    if let (Some(_), Some(at)) = (whole.member("serverInfo"), instructions) {
-        // The comma that goes with it is the one after it, or the one before it if it is the last.
-        let range = match (whole.members.get(at + 1), at.checked_sub(1)) {
-            (Some(next), _) => whole.members[at].start..next.start,
-            (None, Some(before)) => whole.members[before].end..whole.members[at].end,
-            (None, None) => whole.members[at].start..whole.members[at].end,
-        };
-        edits.push(range, "");
-    }
-    Ok(edits.apply(result))
+        .filter_map(|member| {
+            let word = CAPABILITY_WORDS.into_iter().find(|word| member.is(word))?;
+            Some(format!("\"{word}\":{}", capability(member.value)?))
+        })
+        .collect();
+    Some(format!("{{{}}}", kept.join(",")))
 }
 
 fn read_result(result: &str) -> Result<Object<'_>, InitializeError> {

@@ -11,6 +11,9 @@ use super::ItemKind;
 use super::digest::MAX_DEPTH;
 use crate::wire::scan::{element_ranges, members, string_text, unique_members};
 
+/// The longest name, bytes: longer ones could not be kept as keys, and no person could tell them apart.
+pub const MAX_NAME: usize = 4096;
+
 /// One page of a list, told by ranges in the text of its result.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
@@ -152,6 +155,9 @@ fn name_of(item: &str, key: &'static str) -> Result<Arc<str>, Malformed> {
         return Err(malformed(format!("it has no `{key}`")));
     };
     match string_text(member.value) {
+        Some(name) if name.len() > MAX_NAME => Err(malformed(format!(
+            "its `{key}` is longer than {MAX_NAME} bytes"
+        ))),
         Some(name) if !name.is_empty() => Ok(name.as_ref().into()),
         Some(_) => Err(malformed(format!("its `{key}` is empty"))),
         None => Err(malformed(format!("its `{key}` is not a string"))),
