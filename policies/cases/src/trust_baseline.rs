@@ -28,6 +28,8 @@ pub fn all<S: Subject>() {
     b26_another_command_under_the_name_closes_the_baseline::<S>();
     b27_two_observers_are_each_judged_on_what_they_show::<S>();
     b30_sightings_stay_bounded::<S>();
+    a_large_catalogue_is_judged_like_a_small_one::<S>();
+    a_name_too_long_to_record_waits_alone::<S>();
     an_observer_that_is_gone_shows_nothing::<S>();
     every_kind_is_covered_and_resources_when_asked::<S>();
     a_revoked_approval_is_not_given_again::<S>();
@@ -502,6 +504,43 @@ fn b30_sightings_stay_bounded<S: Subject>() {
             "what came and went unapproved is forgotten"
         );
     }
+}
+
+fn a_large_catalogue_is_judged_like_a_small_one<S: Subject>() {
+    let mut items: Vec<_> = (0..10_000)
+        .map(|n| {
+            item(
+                ItemKind::Tool,
+                &format!("tool with a name of some length {n}"),
+                &digest("1"),
+            )
+        })
+        .collect();
+    let mut world = World::<S>::new();
+    world.reads_kinds(&[ItemKind::Tool], &items);
+    world.answers();
+    items[5000].digest = digest("2");
+    items[7000].name = "new".to_owned();
+    world.reads_kinds(&[ItemKind::Tool], &items);
+    let says = world.says_of(&items);
+    assert_eq!(
+        (says[5000].as_str(), says[7000].as_str()),
+        ("changed", "pending_approval")
+    );
+    assert_eq!(says.iter().filter(|says| *says == "ok").count(), 9_998);
+    let entries = world.subject.entries(Some("s"));
+    assert_eq!(entries.len(), 10_001);
+    assert_eq!(entries.iter().filter(|entry| entry.waiting).count(), 2);
+}
+
+fn a_name_too_long_to_record_waits_alone<S: Subject>() {
+    let mut world = World::<S>::new();
+    let long = "x".repeat(100_000);
+    world.reads(&[("a", "1"), (&long, "1")]);
+    assert_eq!(
+        world.says(&[("a", "1"), (&long, "1")]),
+        ["ok", "pending_approval"]
+    );
 }
 
 fn an_observer_that_is_gone_shows_nothing<S: Subject>() {

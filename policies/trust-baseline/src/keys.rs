@@ -5,7 +5,7 @@
 //! | `item/SERVER/KIND/NAME` | a [`Record`](crate::records::Record): what was decided about the item |
 //! | `baselined/SERVER/KIND` | when, in milliseconds: nothing of that kind is approved by itself any more; the kind `*` stands for all |
 //! | `sighting/ever/SERVER/KIND/NAME` | an [`Ever`](crate::records::Ever): which digests it ever showed |
-//! | `sighting/now/SERVER/OBSERVER` | a [`Reading`](crate::records::Reading): what one observer saw last |
+//! | `sighting/now/SERVER/OBSERVER/N` | a part of a [`Reading`](crate::records::Reading): what one observer saw last |
 //!
 //! In servers', kinds' and observers' names `%` and `/` are written `%25` and `%2F`. An item's name comes last and is
 //! written as it is.
@@ -44,11 +44,9 @@ pub fn of_item(table: &str, server: &str, kind: &str, name: &str) -> String {
     key
 }
 
-/// The key of an observer's last reading.
-pub fn now(server: &str, observer: &str) -> String {
-    let mut key = of_server(NOW, server);
-    push_escaped(&mut key, observer);
-    key
+/// The key of a part of an observer's last reading.
+pub fn now(server: &str, observer: &str, part: &str) -> String {
+    of_item(NOW, server, observer, part)
 }
 
 /// The key that closes the baseline of a kind, given by its word.

@@ -6,13 +6,17 @@ use witgate_policy::{Catalogue, Change, Host, Server, Standing, label};
 
 use crate::Settings;
 use crate::keys;
-use crate::records::{Ever, Reading, Stored};
+use crate::records::{self, Ever, Reading, Stored};
 use crate::state::{self, Admission, Event};
 use crate::view::{ItemKey, View, shown_in};
 
 /// The most items a server can show before its baseline closes by itself; also the most records that readings make for
 /// one server. Beyond that, a server that shows ever new names waits for a person, and the store stops growing.
-pub const MOST_ITEMS: usize = 10_000;
+pub const MOST_ITEMS: usize = 20_000;
+
+/// The longest name that is recorded, bytes: the host bounds keys, and one name must not spoil the rest. An item with a
+/// longer one waits for ever.
+pub const LONGEST_NAME: usize = 8 * 1024;
 
 /// `inventory.observe`.
 pub fn observe(
@@ -86,32 +90,34 @@ impl Pass<'_> {
     /// Keeps what this observer sees, and forgets the readings of observers that are gone.
     fn keep_reading(&mut self, settings: &Settings, catalogue: &Catalogue, shown: &Reading) {
         let observer = label(&catalogue.labels, "observer").unwrap_or_default();
-        let old = self.view.now.get(observer).cloned().unwrap_or_default();
-        let mut new = old.clone();
+        let mut new = self.view.now.remove(observer).unwrap_or_default();
         new.extend(shown.clone());
         if !settings.resources {
             new.remove("resource");
         }
-        if new != old {
-            // Maps of texts always have a JSON form.
-            let text = serde_json::to_string(&new).unwrap_or_default();
-            let key = keys::now(&self.server.name, observer);
-            self.changes.push(Change::keep(key, text));
+        let mut old_parts = self.view.parts.remove(observer).unwrap_or_default();
+        for (n, text) in records::parts(&new).into_iter().enumerate() {
+            let key = keys::now(&self.server.name, observer, &n.to_string());
+            if old_parts.remove(&key).as_ref() != Some(&text) {
+                self.changes.push(Change::keep(key, text));
+            }
         }
+        self.changes
+            .extend(old_parts.into_keys().map(Change::delete));
         self.view.now.insert(observer.to_owned(), new);
 
         let Some(live) = label(&catalogue.labels, "live-observers") else {
             return;
         };
         let live: BTreeSet<&str> = live.split_whitespace().chain([observer]).collect();
-        let (changes, server) = (&mut self.changes, &self.server.name);
-        self.view.now.retain(|known, _| {
-            let stays = live.contains(known.as_str());
-            if !stays {
-                changes.push(Change::delete(keys::now(server, known)));
+        self.view
+            .now
+            .retain(|known, _| live.contains(known.as_str()));
+        for (known, parts) in &self.view.parts {
+            if !live.contains(known.as_str()) {
+                self.changes.extend(parts.keys().map(Change::delete));
             }
-            stays
-        });
+        }
     }
 
     /// Judges one item of a complete kind. `shown_before` is what observers saw before this reading.
@@ -217,7 +223,7 @@ fn complete_items(settings: &Settings, catalogue: &Catalogue) -> Reading {
                 doubles.insert(item.name.clone());
             }
         }
-        names.retain(|name, _| !doubles.contains(name));
+        names.retain(|name, _| !doubles.contains(name) && name.len() <= LONGEST_NAME);
         doubles.clear();
         shown.insert(kind.word().to_owned(), names);
     }

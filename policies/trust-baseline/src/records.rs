@@ -68,8 +68,38 @@ pub struct Ever {
     pub several: bool,
 }
 
-/// What one observer saw last: digests by kind's word and name. As text, JSON.
+/// What one observer saw last: digests by kind's word and name. As text, JSON, in [`parts`].
 pub type Reading = BTreeMap<String, BTreeMap<String, String>>;
+
+/// About how many bytes of names and digests one part of a reading holds. Escaped as JSON they are six times as many
+/// at the most, and the host takes values of a mebibyte.
+const PART: usize = 64 * 1024;
+
+/// A reading's text, in parts that the host takes; none if it shows nothing of any kind.
+pub fn parts(reading: &Reading) -> Vec<String> {
+    let mut parts = Vec::new();
+    let mut part = BTreeMap::<&str, BTreeMap<&str, &str>>::new();
+    let mut size = 0;
+    for (kind, names) in reading {
+        part.entry(kind).or_default();
+        for (name, digest) in names {
+            if size > PART {
+                parts.push(std::mem::take(&mut part));
+                size = 0;
+            }
+            size += name.len() + digest.len();
+            part.entry(kind).or_default().insert(name, digest);
+        }
+    }
+    if !part.is_empty() {
+        parts.push(part);
+    }
+    // Maps of texts always have a JSON form.
+    parts
+        .iter()
+        .map(|part| serde_json::to_string(part).unwrap_or_default())
+        .collect()
+}
 
 impl Stored {
     /// Reads what the store has.
@@ -270,6 +300,27 @@ mod tests {
                 prop_assert_eq!(Stored::status_of_text(&text, "a"), Status::Corrupt);
             }
         }
+    }
+
+    #[test]
+    fn a_long_reading_is_read_back_from_its_parts() {
+        let names = (0..5000)
+            .map(|n| (format!("\u{1}{n}"), "1:aa".repeat(16)))
+            .collect();
+        let reading = Reading::from([
+            ("prompt".to_owned(), BTreeMap::new()),
+            ("tool".to_owned(), names),
+        ]);
+        let parts = parts(&reading);
+        assert!(parts.len() > 4);
+        assert!(parts.iter().all(|part| part.len() < 1 << 19));
+        let mut back = Reading::new();
+        for part in &parts {
+            for (kind, names) in serde_json::from_str::<Reading>(part).unwrap() {
+                back.entry(kind).or_default().extend(names);
+            }
+        }
+        assert_eq!(back, reading);
     }
 
     #[test]

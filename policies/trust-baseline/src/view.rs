@@ -17,8 +17,10 @@ pub struct View {
     pub records: BTreeMap<ItemKey, Stored>,
     /// Which digests items ever showed.
     pub ever: BTreeMap<ItemKey, Ever>,
-    /// What each observer saw last. One that cannot be read shows nothing.
+    /// What each observer saw last. A part of it that cannot be read shows nothing.
     pub now: BTreeMap<String, Reading>,
+    /// The keys and texts `now` was read from, by observer.
+    pub parts: BTreeMap<String, BTreeMap<String, String>>,
 }
 
 impl View {
@@ -48,10 +50,18 @@ impl View {
                 ever.insert((kind, name.to_owned()), Ever::parse(value));
             }
         });
-        each(host, keys::NOW, &prefix, |server, observer, value| {
-            let now = &mut views.entry(server).or_default().now;
-            let reading = serde_json::from_str(value).unwrap_or_default();
-            now.insert(keys::unescaped(observer), reading);
+        each(host, keys::NOW, &prefix, |server, rest, value| {
+            let Some((observer, part)) = keys::split(rest) else {
+                return;
+            };
+            let key = keys::now(&server, &observer, part);
+            let view = views.entry(server).or_default();
+            let reading = view.now.entry(observer.clone()).or_default();
+            for (kind, names) in serde_json::from_str::<Reading>(value).unwrap_or_default() {
+                reading.entry(kind).or_default().extend(names);
+            }
+            let parts = view.parts.entry(observer).or_default();
+            parts.insert(key, value.to_owned());
         });
         views
     }

@@ -322,7 +322,7 @@ proptest! {
     fn damage_opens_nothing(
         steps in vec(step(), 0..10),
         place in prop::sample::select(vec![
-            "item/s/tool/a", "sighting/ever/s/tool/a", "sighting/now/s/o1", "baselined/s/tool",
+            "item/s/tool/a", "sighting/ever/s/tool/a", "sighting/now/s/o1/0", "baselined/s/tool",
         ]),
         damage in "[ -~\n]{0,20}",
         after in vec(reading(), 0..4),
