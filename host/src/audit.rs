@@ -4,7 +4,7 @@
 
 mod line;
 mod tail;
-mod time;
+pub(crate) mod time;
 mod verify;
 mod writer;
 

@@ -4,7 +4,7 @@
 //! (`civil_from_days`): years begin in March, so that the leap day is the last of its year.
 
 /// `2026-11-20T10:30:00.123Z`, of milliseconds since the Unix epoch.
-pub(super) fn rfc3339(ms: u64) -> String {
+pub(crate) fn rfc3339(ms: u64) -> String {
     let (year, month, day) = date(ms);
     let (hour, minute, second) = time_of_day(ms);
     let ms = ms % 1000;

@@ -1,10 +1,11 @@
 //! The server behind the gate, and what holds for it at a moment.
 //!
-//! Knows how the file's word, the operator's command and the way the server was named make its standing (design §9).
+//! Knows the server's configuration and how it was named. What makes a standing is `operator`'s to say.
 
 use crate::chain::convert::ServerView;
 use crate::config::Config;
 use crate::ledger::{Snapshot, Standing};
+use crate::operator::standing;
 use crate::upstream::Launch;
 
 /// A server to be put behind the gate.
@@ -18,47 +19,13 @@ pub struct ServerEntry {
     pub typed: bool,
 }
 
-/// Where a server's standing comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StandingSource {
-    /// The configuration says so.
-    File,
-    /// An operator's command said so.
-    Operator,
-    /// Nobody said anything.
-    Default,
-}
-
-/// The standing of a server: the file's explicit word, else the operator's command, else by how it was named.
-pub fn standing(
-    config: &Config,
-    snapshot: &Snapshot,
-    name: &str,
-    typed: bool,
-) -> (Standing, StandingSource) {
-    if let Some(standing) = config.servers.get(name).and_then(|server| server.standing) {
-        return (standing, StandingSource::File);
-    }
-    if let Some(record) = snapshot
-        .servers
-        .get(name)
-        .and_then(|server| server.standing.as_ref())
-    {
-        return (record.standing, StandingSource::Operator);
-    }
-    let default = if typed {
-        Standing::Trusted
-    } else {
-        Standing::Quarantined
-    };
-    (default, StandingSource::Default)
-}
-
 impl ServerEntry {
     /// The server as policies see it now.
     pub fn view(&self, config: &Config, snapshot: &Snapshot) -> ServerView {
-        let (standing, _) = standing(config, snapshot, &self.name, self.typed);
         let settings = config.servers.get(&self.name);
+        let record = snapshot.servers.get(&self.name);
+        let said = record.and_then(|record| record.standing.as_ref());
+        let (standing, _) = standing(settings, said, self.typed);
         ServerView {
             name: self.name.clone(),
             quarantined: standing == Standing::Quarantined,

@@ -201,7 +201,8 @@ fn directory(config: &Config, report: &mut Report) {
     }
 }
 
-fn shipped(config: &Config, report: &mut Report) {
+/// Warns of each shipped policy that is not in the chain, or does not bind.
+pub(super) fn shipped(config: &Config, report: &mut Report) {
     let Some(policies) = &config.policies else {
         return;
     };
