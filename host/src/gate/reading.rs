@@ -260,3 +260,6 @@ pub struct Outcome {
     /// Whether anything differs from before.
     pub changed: bool,
 }
+
+#[cfg(test)]
+mod tests;

@@ -235,6 +235,8 @@ pub struct Core {
     declared: BTreeSet<ItemKind>,
     catalogue: Arc<Catalogue>,
     visibility: Option<Arc<Visibility>>,
+    /// A policy failed when it was worked out: good for whoever waited for it, and for nobody after.
+    expired: bool,
     view: ServerView,
     /// Kinds whose list, or a call of which, this session has answered while the server was trusted.
     answered: BTreeSet<ItemKind>,
@@ -299,6 +301,7 @@ impl Core {
             declared: BTreeSet::new(),
             catalogue: Arc::default(),
             visibility: None,
+            expired: false,
             view,
             answered: BTreeSet::new(),
             close_first,

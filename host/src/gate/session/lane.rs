@@ -173,11 +173,15 @@ impl Core {
 
     /// Whether what the client may see was judged by what is in force now.
     pub(super) fn is_current(&self) -> bool {
+        !self.expired && self.is_in_force()
+    }
+
+    /// Whether the chain, the ledger and the configuration are still those that judged.
+    fn is_in_force(&self) -> bool {
         let Some(visibility) = &self.visibility else {
             return false;
         };
-        visibility.complete
-            && visibility.generation == self.host.chain.current().id
+        visibility.generation == self.host.chain.current().id
             && visibility.revision == self.host.ledger.snapshot().revision
             && Arc::ptr_eq(&self.config, &self.host.config.load())
     }
@@ -199,7 +203,8 @@ impl Core {
         let config = self.host.config.load_full();
         let view = self.entry.view(&config, &self.host.ledger.snapshot());
         let trusted = !view.quarantined && view.enabled;
-        let again = self.lane.judged.as_ref() != Some(&(generation.id, view.clone()));
+        let again = !self.lane.broken.is_empty()
+            || self.lane.judged.as_ref() != Some(&(generation.id, view.clone()));
         let mut close = std::mem::take(&mut self.lane.close);
         let (catalogue, reading) = match &task {
             Task::Describe { catalogue, .. } => {
@@ -347,6 +352,7 @@ impl Core {
         self.answered.extend(settled.closed);
         self.catalogue = settled.catalogue;
         self.visibility = Some(judged.visibility);
+        self.expired = false;
         self.answers.clear();
         self.spent = true;
         match settled.task {
@@ -389,9 +395,14 @@ impl Core {
         self.run_lane();
         self.release_voice();
         self.dispatch_parked();
-        if !self.lane.busy && self.visibility.is_some() && !self.is_current() {
+        if !self.lane.busy && self.visibility.is_some() && !self.is_in_force() {
             self.settle_soon();
         }
+        // A failure is never kept: whoever asks next has it tried again.
+        self.expired |= self
+            .visibility
+            .as_ref()
+            .is_some_and(|visibility| !visibility.complete);
         self.read_wanted();
         if self.visibility.is_some() && self.reads.take_resubscribe() {
             self.resubscribe();

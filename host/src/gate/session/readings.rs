@@ -18,7 +18,7 @@ use crate::mcp::ItemKind;
 /// The least time between two readings that a server's notifications brought about.
 const PACE: Duration = Duration::from_millis(100);
 
-/// How often a first reading that failed is tried again.
+/// How long after a reading that failed it is tried again.
 const RETRY: Duration = Duration::from_secs(2);
 
 /// The state of reading.
@@ -36,7 +36,7 @@ pub(super) struct Readings {
     failed: BTreeMap<ItemKind, (ReadingError, Instant)>,
     /// Kinds that were read at least once.
     read: BTreeSet<ItemKind>,
-    /// When the first reading, or that after a restart, is to be tried again.
+    /// When what failed is to be tried again.
     retry: Option<Instant>,
     resubscribe: bool,
 }
@@ -280,11 +280,7 @@ impl Core {
         for (kind, error) in &outcome.failed {
             tracing::warn!(server = %self.entry.name, "reading the list of {kind}s failed: {error}");
         }
-        let unread = outcome
-            .failed
-            .keys()
-            .any(|kind| !self.reads.was_read(*kind));
-        if unread && self.up {
+        if !outcome.failed.is_empty() && self.up {
             self.reads.retry = Some(self.now + RETRY);
         }
         self.settle(Task::Observe(Box::new(outcome)));
