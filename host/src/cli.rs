@@ -120,6 +120,14 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         global: cli.global,
         out,
     };
+    // The doctor alone looks at everything else all the same.
+    if let (Some(state), false) = (
+        &context.global.state,
+        matches!(cli.command, Command::Doctor(_)),
+    ) && let Err(error) = Config::check_state(state)
+    {
+        return context.fail(&error.into());
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -245,6 +245,13 @@ impl Config {
         place::location(file)
     }
 
+    /// Checks a ledger's URL as typed: `sqlite:PATH` or a path.
+    pub fn check_state(url: &str) -> Result<(), ConfigError> {
+        check::state_path(url)
+            .map(|_| ())
+            .map_err(|detail| ConfigError(format!("--state {url:?} {detail}")))
+    }
+
     /// Reads `file`, or, if none is named, the platform's configuration file where there is one, else all defaults.
     ///
     /// An error if a named file is missing, if the file belongs to another user or others may write it, and for every

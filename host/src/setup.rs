@@ -74,6 +74,9 @@ pub fn config_note(file: &Path) -> String {
     format!("config:{}", file.display())
 }
 
+/// The ledger's note that moves whenever an operator forgets a policy, so that running gates build their chain anew.
+pub const POLICIES_NOTE: &str = "policies-forgotten";
+
 /// Opens everything, in order: configuration, ledger, engine, chain. An error is one the user can mend.
 pub async fn open(options: &Options) -> Result<Setup, SetupError> {
     let config = Config::load(options.config.as_deref())?;

@@ -10,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Context, Failed, output};
 use crate::chain::build::sidecar::Sidecar;
 use crate::config::{Config, Mode};
-use crate::ledger::{Commit, Op, PolicyOrigin};
+use crate::ledger::{self, Commit, Op, PolicyOrigin};
 use crate::mcp::escape;
 use crate::operator::component::Shape;
 use crate::policy::{Engine, Hooks, Policy, Source};
@@ -342,8 +342,11 @@ async fn forget(context: &Context, name: &str) -> Result<(), Failed> {
             )),
         ));
     }
-    let based_on = None;
-    ledger.commit(Commit { based_on, ops }).await?;
+    ops.push(Op::Note {
+        key: setup::POLICIES_NOTE.to_owned(),
+        value: Some(ledger::now_ms().to_string()),
+    });
+    ledger.commit(Commit::unconditional(ops)).await?;
     if context.out.is_json() {
         #[derive(Serialize)]
         struct Done<'a> {
@@ -356,7 +359,7 @@ async fn forget(context: &Context, name: &str) -> Result<(), Failed> {
         });
     }
     context.out.line(&lines(&format!(
-        "The bytes kept of {name} are forgotten. If its file is still there, it is taken up again at the next start."
+        "The bytes kept of {name} are forgotten. If its file is still there, it is taken up again."
     )));
     Ok(())
 }

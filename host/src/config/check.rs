@@ -83,38 +83,47 @@ fn version(file: File<'_>, root: &Section<'_>) -> Result<(), ConfigError> {
 }
 
 fn absent(field: &Field<'_>, detail: &str) -> ConfigError {
-    field.error(&format!(
+    field.error(&not_yet(detail))
+}
+
+fn not_yet(detail: &str) -> String {
+    format!(
         "is not in this version of witgate ({}), which {detail}",
         env!("CARGO_PKG_VERSION")
-    ))
+    )
 }
 
 fn state(section: Section<'_>, dir: &Path) -> Result<Option<String>, ConfigError> {
     let url = match section.get("url") {
         Some(field) => {
-            let text = field.string()?;
-            let path = match text.split_once(':') {
-                Some(("sqlite", path)) => path,
-                Some((scheme, _)) if scheme.starts_with("postgres") => {
-                    return Err(absent(
-                        &field,
-                        "keeps its ledger in SQLite only; write `sqlite:PATH`",
-                    ));
-                }
-                Some((scheme, _)) if is_scheme(scheme) => {
-                    return Err(field.error("must be `sqlite:PATH` or a path"));
-                }
-                _ => text,
-            };
-            if path.is_empty() {
-                return Err(field.error("names no file; write `sqlite:PATH`"));
-            }
+            let path = state_path(field.string()?).map_err(|e| field.error(&e))?;
             Some(format!("sqlite:{}", resolve(&field, path, dir)?.display()))
         }
         None => None,
     };
     section.finish()?;
     Ok(url)
+}
+
+/// The path of a ledger's URL, or why it cannot be one.
+pub(super) fn state_path(text: &str) -> Result<&str, String> {
+    let path = match text.split_once(':') {
+        Some(("sqlite", path)) => path,
+        Some((scheme, _)) if scheme.starts_with("postgres") => {
+            return Err(not_yet(
+                "keeps its ledger in SQLite only; write `sqlite:PATH`",
+            ));
+        }
+        Some((scheme, _)) if is_scheme(scheme) => {
+            return Err("must be `sqlite:PATH` or a path".to_owned());
+        }
+        _ => text,
+    };
+    let path = path.strip_prefix("//").unwrap_or(path);
+    if path.is_empty() {
+        return Err("names no file; write `sqlite:PATH`".to_owned());
+    }
+    Ok(path)
 }
 
 /// More than one letter, so that a drive of Windows is no scheme.

@@ -1,4 +1,5 @@
-//! Noticing that the configuration or the policy directory changed, and putting the change in force.
+//! Noticing that the configuration or the policy directory changed, or that an operator had a policy forgotten, and
+//! putting the change in force.
 //!
 //! Knows when to look again. What is broken leaves what was in force as it is; `witgate doctor` tells of it.
 
@@ -9,6 +10,7 @@ use std::time::Duration;
 use crate::chain::build::directory::{Stamp, stamps};
 use crate::config::Config;
 use crate::gate::Host;
+use crate::setup::POLICIES_NOTE;
 
 /// How often it is looked; a change counts once it stood for as long.
 const LOOK: Duration = Duration::from_millis(500);
@@ -27,8 +29,10 @@ pub async fn watch(host: Arc<Host>, file: Option<PathBuf>) {
             &config.policy_dir.path,
         )
     };
+    let forgotten = || host.ledger.snapshot().notes.get(POLICIES_NOTE).cloned();
     let mut in_force: Stamps = look();
     let mut last = in_force.clone();
+    let mut told = forgotten();
     let mut unread = Duration::ZERO;
     loop {
         tokio::time::sleep(LOOK).await;
@@ -36,8 +40,10 @@ pub async fn watch(host: Arc<Host>, file: Option<PathBuf>) {
         let now = look();
         let settled = now == last;
         last = now;
-        if settled && (last != in_force || unread >= READ_AGAIN) {
+        let tells = forgotten();
+        if settled && (last != in_force || told != tells || unread >= READ_AGAIN) {
             unread = Duration::ZERO;
+            told = tells;
             in_force.clone_from(&last);
             reload(&host, file.as_deref()).await;
         }
