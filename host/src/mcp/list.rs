@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::ItemKind;
 use super::digest::MAX_DEPTH;
-use crate::wire::scan::{element_ranges, members, string_text, unique_members};
+use crate::wire::scan::{Member, element_ranges, members, string_text, unique_members};
 
 /// The longest name, bytes: longer ones could not be kept as keys, and no person could tell them apart.
 pub const MAX_NAME: usize = 4096;
@@ -53,6 +53,9 @@ pub enum PageError {
     /// A key stands for the one named, to readers blind to case.
     #[error("the result has a key that could be taken for `{0}`")]
     Ambiguous(&'static str),
+    /// There is a list of another kind beside it, which would pass by the policies unseen.
+    #[error("the result also lists `{0}`, which was not asked for")]
+    Foreign(&'static str),
     /// The cursor is not a string.
     #[error("`nextCursor` is not a string")]
     Cursor,
@@ -91,6 +94,20 @@ impl Page {
         for key in [list, "nextCursor"] {
             if members.iter().any(|member| member.could_pass_for(key)) {
                 return Err(PageError::Ambiguous(key));
+            }
+        }
+        let lists = |member: &&Member<'_>| member.value.starts_with('[');
+        for (foreign, _) in LISTED
+            .into_iter()
+            .filter_map(keys)
+            .filter(|(key, _)| *key != list)
+        {
+            if members
+                .iter()
+                .filter(lists)
+                .any(|m| m.is(foreign) || m.could_pass_for(foreign))
+            {
+                return Err(PageError::Foreign(foreign));
             }
         }
         let array = members
@@ -270,6 +287,14 @@ mod tests {
             (
                 r#"{"tools":[],"nextcursor":"x"}"#,
                 PageError::Ambiguous("nextCursor"),
+            ),
+            (
+                r#"{"prompts":[],"tools":[]}"#,
+                PageError::Foreign("prompts"),
+            ),
+            (
+                r#"{"tools":[],"RESOURCES":[5]}"#,
+                PageError::Foreign("resources"),
             ),
             (r#"{"tools":[],"nextCursor":5}"#, PageError::Cursor),
         ] {
