@@ -125,6 +125,15 @@ impl Ask {
         }
     }
 
+    /// The arguments it hands over, as it wrote them, if it is a call that can be understood.
+    fn arguments(&self) -> Option<Box<str>> {
+        let Some(ClientRequest::Call(kind)) = self.method else {
+            return None;
+        };
+        let target = crate::mcp::call::target(kind, self.params()).ok()?;
+        target.arguments.as_deref().map(Into::into)
+    }
+
     fn has_cursor(&self) -> bool {
         self.params()
             .is_some_and(|params| lists::cursor(params).is_ok_and(|c| c.is_some()))

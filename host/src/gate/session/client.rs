@@ -39,7 +39,7 @@ impl Core {
     }
 
     fn on_client_line(&mut self, line: &Bytes) {
-        let wire = self.wire.clone();
+        let wire = self.wire;
         let envelope = match envelope::parse(line, &wire) {
             Ok(envelope) => envelope,
             Err(malformed) => {

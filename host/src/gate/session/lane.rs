@@ -22,7 +22,7 @@ use crate::gate::host::{ledger_refusal, now_ms};
 use crate::gate::reading::Outcome;
 use crate::ledger::{LedgerError, Op};
 use crate::mcp::{Item, ItemKind};
-use crate::policy::Failure;
+use crate::policy::{Failure, contract};
 use crate::wire::reply;
 
 /// How long after a failure nothing is tried again: whoever asks meanwhile is refused.
@@ -94,6 +94,9 @@ impl Work {
         let definitions = self.host.definitions(&self.catalogue);
         let ledger = &*self.host.ledger;
         let mut broken = self.broken.clone();
+        // What an earlier session saw waiting is forgotten as soon as this one begins to see: it counts until then.
+        let mut waiting = self.waiting().await;
+        waiting.retain(|(_, _, of_items)| *of_items);
         if let Some(reading) = &self.reading {
             let observed = observe::observe(
                 ledger,
@@ -130,24 +133,38 @@ impl Work {
         } else {
             Visibility::disabled(&items, self.generation.id, view.snapshot.revision)
         };
-        let mut waiting = 0;
-        if self.count {
-            for policy in &self.generation.policies {
-                if policy.hooks().review && policy.source().mode == Mode::Enforce {
-                    match policy.entries(&view, Some(&self.view.name)).await {
-                        Ok(entries) => {
-                            waiting += entries.value.iter().filter(|entry| entry.waiting).count();
-                        }
-                        Err(failure) => visibility::report(&failure),
-                    }
-                }
-            }
-        }
+        waiting.extend(self.waiting().await);
         Ok(Judged {
             visibility: Arc::new(visibility),
             broken,
-            waiting,
+            waiting: waiting.len(),
         })
+    }
+
+    /// Every entry of this server that waits for a person, if that is to be counted: the policy's place in the chain,
+    /// the entry's id, and whether it is of an item that is listed.
+    async fn waiting(&self) -> BTreeSet<(usize, String, bool)> {
+        let mut waiting = BTreeSet::new();
+        if !self.count {
+            return waiting;
+        }
+        let view = self.host.view(&self.catalogue);
+        for (place, policy) in self.generation.policies.iter().enumerate() {
+            if policy.hooks().review && policy.source().mode == Mode::Enforce {
+                match policy.entries(&view, Some(&self.view.name)).await {
+                    Ok(entries) => {
+                        waiting.extend(entries.value.into_iter().filter(|entry| entry.waiting).map(
+                            |entry| {
+                                let own = matches!(entry.kind, contract::ItemKind::SelfDescription);
+                                (place, entry.id, !own)
+                            },
+                        ))
+                    }
+                    Err(failure) => visibility::report(&failure),
+                }
+            }
+        }
+        waiting
     }
 }
 

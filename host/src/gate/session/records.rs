@@ -69,6 +69,7 @@ impl Core {
             Some(context) => self.record_of(&ask.name, context, verdict),
             None => Record {
                 item: ask.item_kind().map(|kind| (kind, name.into())),
+                arguments: ask.arguments(),
                 ..self.record(&ask.name, verdict)
             },
         };

@@ -205,7 +205,7 @@ impl Core {
         }
         if !context.generation.inspects_results() {
             if let Some(result) = result {
-                self.remember_handed(result);
+                self.remember_handed(result, &context);
             }
             self.relay(line);
             return;
@@ -267,10 +267,10 @@ impl Core {
                 }
                 match replaced {
                     None => {
-                        self.remember_handed(result_of(&line).unwrap_or("{}"));
+                        self.remember_handed(result_of(&line).unwrap_or("{}"), &context);
                         self.relay(line);
                     }
-                    Some(text) => self.reply_replaced(&id, &text),
+                    Some(text) => self.reply_replaced(&id, &text, &context),
                 }
             }
         }
@@ -292,7 +292,7 @@ impl Core {
     }
 
     /// A replacement stands for a result, or, in the shape `{"error": …}`, for an error.
-    fn reply_replaced(&mut self, id: &OwnedId, text: &str) {
+    fn reply_replaced(&mut self, id: &OwnedId, text: &str, context: &CallContext) {
         let members = scan::members(text).unwrap_or_default();
         match members.as_slice() {
             [only] if only.is("error") => {
@@ -304,14 +304,15 @@ impl Core {
             }
             _ if shape_of(text).is_some() => self.refuse_list_shape(id, ""),
             _ => {
-                self.remember_handed(text);
+                self.remember_handed(text, context);
                 self.reply(reply::result(id.raw(), text));
             }
         }
     }
 
-    /// Remembers the URIs that a result hands out: those may be read, although no list holds them.
-    fn remember_handed(&mut self, result: &str) {
+    /// Remembers the URIs that a result hands out: those may be read, although no list holds them. The URI that was
+    /// asked for is not one of them: a read that a template allowed must not outlive the template.
+    fn remember_handed(&mut self, result: &str, context: &CallContext) {
         if memchr::memmem::find(result.as_bytes(), b"uri").is_none() {
             return;
         }
@@ -324,7 +325,10 @@ impl Core {
                 );
                 return;
             }
-            self.handed.insert(normal_form(&uri).into_owned());
+            let uri = normal_form(&uri);
+            if context.call.target.as_deref() != Some(&*uri) {
+                self.handed.insert(uri.into_owned());
+            }
         }
     }
 }

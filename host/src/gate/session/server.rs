@@ -38,7 +38,7 @@ impl Core {
         if self.on_page_again(line) {
             return;
         }
-        let wire = self.wire.clone();
+        let wire = self.wire;
         let envelope = match envelope::parse(line, &wire) {
             Ok(envelope) => envelope,
             Err(malformed) => {
