@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Fixture, Home, prompt, resource, template, tool};
+use crate::support::{Fixture, Home, prompt, resource, template, tool, until};
 
 /// A tool named `NAME`, as it is approved.
 const APPROVED: &str = r#"{"name":"NAME","title":"T","description":"D","inputSchema":{"type":"object","properties":{"p":{"type":"string","description":"the path"},"n":{"maximum":9007199254740992}}},"annotations":{"readOnlyHint":true},"x-vendor":{"a":[1,2]}}"#;
@@ -230,7 +230,9 @@ fn prompts_and_templates_are_pinned_as_tools_are() {
     let entry = home.entry("kinds", "prompt", "p");
     home.run(&["review", "approve", &entry.id, "--digest", &entry.digest])
         .done();
-    assert_eq!(client.names("prompts/list", "name"), ["p"]);
+    until("the prompt to be listed", || {
+        (client.names("prompts/list", "name") == ["p"]).then_some(())
+    });
     client.request("prompts/get", &json!({"name": "p"})).ran();
 }
 
