@@ -112,7 +112,8 @@ pub struct PolicyDir {
 /// One `[server.NAME]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ServerConfig {
-    /// The command and its arguments; empty if the entry names none.
+    /// The command and its arguments as written; empty if the entry names none. Looked up like one typed in the
+    /// client's folder, not beside the file: the two must be able to be the same.
     pub command: Vec<String>,
     /// Environment added to the client's.
     pub env: BTreeMap<String, String>,

@@ -76,9 +76,3 @@ impl From<SetupError> for Failed {
         }
     }
 }
-
-impl From<anyhow::Error> for Failed {
-    fn from(error: anyhow::Error) -> Self {
-        Self::new("failed", format!("{error:#}"))
-    }
-}

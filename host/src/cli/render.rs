@@ -251,6 +251,8 @@ fn shortened(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
     use crate::operator::diff;
 
@@ -348,5 +350,31 @@ mod tests {
         assert!(text.contains(" [… 1600 characters unchanged …] "), "{text}");
         assert!(text.ends_with("[-end-]{+finish+}"), "{text}");
         assert!(text.chars().count() < 600);
+    }
+
+    proptest! {
+        /// Nothing a server writes reaches a terminal as anything but text behind our margin.
+        #[test]
+        fn no_text_of_a_server_is_obeyed_or_leaves_its_margin(
+            before in "(\\PC|\\p{C}|[\n\r \u{1b}\u{9b}\u{202e}\u{200b}+\\-{}\\[\\]]){0,40}",
+            after in "(\\PC|\\p{C}|[\n\r \u{1b}\u{9b}\u{202e}\u{200b}+\\-{}\\[\\]]){0,40}",
+            key in "\\PC{0,5}|\\p{C}{1,3}",
+        ) {
+            let node = |text: &str| Node::Object(
+                [(key.clone(), Node::Text(text.to_owned()))].into(),
+            );
+            let (before, after) = (node(&before), node(&after));
+            let text = format!(
+                "{}\n{}",
+                changes(&diff::changes(&before, &after), Paint::PLAIN),
+                definition(&after)
+            );
+            for line in text.split('\n') {
+                // Backslashes begin the escapes, and are escaped themselves where they could be taken for one.
+                let bare = line.replace('\\', "");
+                prop_assert_eq!(&*escape::visible(&bare), &*bare);
+                prop_assert!(line.is_empty() || line.starts_with("  "), "{:?}", line);
+            }
+        }
     }
 }

@@ -4,8 +4,12 @@
 //! terminals: what it returns is what servers wrote, unescaped.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use serde_json::value::RawValue;
+
+/// How long the shortest difference of two arrays is looked for.
+const PATIENCE: Duration = Duration::from_millis(200);
 
 /// A JSON value, as far as people read it: objects sorted by key, numbers as they are spelt.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,7 +116,10 @@ fn walk(path: String, before: Option<&Node>, after: Option<&Node>, found: &mut V
 /// Elements that merely moved up or down because one was put in or taken out are no change.
 fn arrays(path: &str, before: &[Node], after: &[Node], found: &mut Vec<Change>) {
     let at = |index: usize| format!("{path}[{index}]");
-    for op in similar::capture_diff_slices(similar::Algorithm::Myers, before, after) {
+    // Past the deadline the rest counts as replaced: longer to read, and as true.
+    let deadline = Some(Instant::now() + PATIENCE);
+    let myers = similar::Algorithm::Myers;
+    for op in similar::capture_diff_slices_deadline(myers, before, after, deadline) {
         if op.tag() == similar::DiffTag::Equal {
             continue;
         }
@@ -141,6 +148,8 @@ fn member(path: &str, key: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn between(before: &str, after: &str) -> Vec<(String, Option<String>, Option<String>)> {
@@ -238,5 +247,45 @@ mod tests {
     #[test]
     fn text_that_is_no_json_still_differs() {
         assert_eq!(between("{", "}"), one("", Some("{"), Some("}")));
+    }
+
+    /// JSON text with the numbers, strings and shapes that definitions are made of.
+    fn json() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            Just("null".to_owned()),
+            Just("1".to_owned()),
+            Just("1.0".to_owned()),
+            Just("9007199254740993".to_owned()),
+            "[a\u{e9}\u{200b} ]{0,3}".prop_map(|text| serde_json::Value::from(text).to_string()),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..4)
+                    .prop_map(|all| format!("[{}]", all.join(","))),
+                proptest::collection::btree_map("[ab.]{1,2}", inner, 0..4).prop_map(|members| {
+                    let members: Vec<_> = members
+                        .iter()
+                        .map(|(key, value)| format!("\"{key}\":{value}"))
+                        .collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    proptest! {
+        /// What an operator is shown and what a digest pins are the same thing: a change anywhere is a difference, and
+        /// there is none without one.
+        #[test]
+        fn there_is_a_difference_exactly_where_digests_differ(before in json(), after in json()) {
+            let kind = crate::mcp::ItemKind::Tool;
+            let pinned = |text: &str| crate::mcp::digest::digest(kind, text).ok();
+            prop_assert!(pinned(&before).is_some());
+            prop_assert_eq!(
+                between(&before, &after).is_empty(),
+                pinned(&before) == pinned(&after)
+            );
+            prop_assert_eq!(between(&before, &before), []);
+        }
     }
 }

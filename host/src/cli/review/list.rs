@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::{Context, Failed, output, time};
-use crate::operator::ReviewEntry;
+use crate::operator::{OperatorError, ReviewEntry};
 
 /// An entry for machines. Strings are as the server wrote them.
 #[derive(Debug, Serialize)]
@@ -55,10 +55,17 @@ impl<'a> EntryJson<'a> {
 /// Lists what waits, or everything.
 pub(super) async fn run(context: &Context, all: bool, server: Option<&str>) -> Result<(), Failed> {
     let setup = context.open(false).await?;
-    let mut entries = context
-        .operator(&setup.generation.policies, setup.ledger.clone())
-        .entries(server)
-        .await?;
+    let operator = context.operator(&setup.generation.policies, setup.ledger.clone());
+    let mut entries = operator.entries(server).await?;
+    // That nothing waits at a server nobody knows would be true, and taken for an answer.
+    if let (Some(name), true) = (server, entries.is_empty()) {
+        let servers = operator.servers(&setup.config).await?;
+        if !servers.iter().any(|server| server.name == name) {
+            let known = servers.into_iter().map(|server| server.name).collect();
+            let name = name.to_owned();
+            return Err(OperatorError::UnknownServer { name, known }.into());
+        }
+    }
     entries.retain(|review| all || review.entry.waiting);
     if context.out.is_json() {
         let entries: Vec<_> = entries.iter().map(EntryJson::new).collect();
