@@ -466,3 +466,6 @@ impl Core {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

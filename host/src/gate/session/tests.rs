@@ -1,0 +1,322 @@
+//! Plays the session orders of events that pipes and clocks would rarely bring.
+
+#![allow(clippy::unwrap_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::audit::Audit;
+use crate::chain::Chain;
+use crate::chain::build::Builder;
+use crate::policy::Engine;
+use crate::upstream::Launch;
+use crate::wire::Frame;
+use crate::{ledger, setup};
+
+/// A session whose client, server and clock are the test's.
+struct Play {
+    core: Core,
+    runtime: tokio::runtime::Runtime,
+    now: Instant,
+    /// What the server has been asked and not answered.
+    asked: Vec<Value>,
+    /// Every call that reached a server.
+    called: Vec<String>,
+    /// Answers by the client's request.
+    answers: BTreeMap<u64, Vec<Value>>,
+    sent: u64,
+}
+
+fn host() -> Arc<Host> {
+    let config = Config::in_dir(Path::new("/nowhere"));
+    let places = setup::places(&config, None);
+    let engine = Engine::new(setup::engine_options(&config, &places)).unwrap();
+    let ledger = ledger::in_memory(None);
+    let generation = Generation {
+        id: 1,
+        policies: Vec::new(),
+        problems: Vec::new(),
+    };
+    Arc::new(Host {
+        builder: Builder::new(engine, ledger.clone(), Vec::new()),
+        config: ArcSwap::from_pointee(config),
+        chain: Chain::new(Arc::new(generation)),
+        audit: Audit::off(),
+        ledger,
+        places,
+    })
+}
+
+impl Play {
+    fn new() -> Self {
+        let launch = Launch {
+            command: vec!["x".into()],
+            env: BTreeMap::new(),
+            name: "s".into(),
+        };
+        let entry = ServerEntry {
+            name: "s".into(),
+            launch,
+            typed: true,
+        };
+        let observer = crate::gate::wrap::observer("s");
+        let now = Instant::now();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
+        let core = Core::new(host(), Arc::new(entry), observer, now);
+        let (asked, called, answers) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self {
+            core,
+            runtime,
+            now,
+            asked,
+            called,
+            answers,
+            sent: 0,
+        }
+    }
+
+    fn client(&mut self, line: &str) {
+        self.core.on_client(Frame::Line(line.to_owned().into()));
+        self.spread();
+    }
+
+    fn ask(&mut self, method: &str, params: &Value) -> u64 {
+        self.sent += 1;
+        let request =
+            json!({"jsonrpc": "2.0", "id": self.sent, "method": method, "params": params});
+        self.answers.entry(self.sent).or_default();
+        self.client(&request.to_string());
+        self.sent
+    }
+
+    fn call(&mut self, tool: &str) -> u64 {
+        self.ask("tools/call", &json!({"name": tool, "arguments": {}}))
+    }
+
+    fn server(&mut self, line: &str) {
+        self.core.on_server(Frame::Line(line.to_owned().into()));
+        self.spread();
+    }
+
+    /// Answers what the server was asked, as an honest server would.
+    fn answer(&mut self, index: usize) {
+        if self.asked.is_empty() || !self.core.up {
+            return;
+        }
+        let request = self.asked.remove(index % self.asked.len());
+        let result = match request["method"].as_str().unwrap() {
+            "initialize" => json!({
+                "protocolVersion": "2025-11-25",
+                "capabilities": {"tools": {"listChanged": true}},
+                "serverInfo": {"name": "x", "version": "1"},
+            }),
+            "tools/list" => json!({"tools": [{"name": "a"}, {"name": "b"}, {"name": "b"}]}),
+            _ => json!({"content": []}),
+        };
+        let line = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+        self.server(&line.to_string());
+    }
+
+    /// Does everything that needs no one else.
+    fn spread(&mut self) {
+        loop {
+            let out = self.core.take();
+            for cleared in out.server {
+                let message: Value = serde_json::from_slice(&cleared.into_bytes()).unwrap();
+                if message["method"] == "tools/call" {
+                    self.called
+                        .push(message["params"]["name"].as_str().unwrap().to_owned());
+                }
+                if message.get("id").is_some() && message.get("method").is_some() {
+                    self.asked.push(message);
+                }
+            }
+            let text: Vec<u8> = out.client.concat();
+            for line in text.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
+                let message: Value = serde_json::from_slice(line).unwrap();
+                if message.get("method").is_none() {
+                    let id = message["id"].as_u64().unwrap();
+                    self.answers.entry(id).or_default().push(message);
+                }
+            }
+            assert_eq!(out.end, None);
+            if out.jobs.is_empty() {
+                return;
+            }
+            for job in out.jobs {
+                let event = self.runtime.block_on(job);
+                self.core.on_event(event);
+            }
+        }
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+        self.core.at(self.now);
+        self.core.on_time();
+        if self.core.take_restart() {
+            self.core.on_server_back();
+        }
+        self.spread();
+    }
+
+    fn die(&mut self) {
+        self.asked.clear();
+        self.core.on_server_gone("killed by the test");
+        self.spread();
+    }
+
+    fn open() -> Self {
+        let mut play = Self::new();
+        play.ask(
+            "initialize",
+            &json!({"protocolVersion": "2025-11-25", "capabilities": {}}),
+        );
+        play.answer(0);
+        play.client(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+        play.answer(0);
+        play
+    }
+
+    /// Lets everything that is under way come to its end.
+    fn finish(&mut self) {
+        for _ in 0..200 {
+            while !self.asked.is_empty() && self.core.up {
+                self.answer(0);
+            }
+            if self.core.is_idle() && self.core.up {
+                return;
+            }
+            self.wait(Duration::from_millis(500));
+        }
+        panic!("{} requests are still parked", self.core.parked.len());
+    }
+}
+
+#[test]
+fn what_a_client_sends_too_early_waits_and_none_of_it_reaches_the_server_before_its_time() {
+    let mut play = Play::new();
+    play.ask(
+        "initialize",
+        &json!({"protocolVersion": "2025-11-25", "capabilities": {}}),
+    );
+    play.client(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    let call = play.call("a");
+    assert_eq!(play.asked.len(), 1, "the server has the handshake only");
+    play.finish();
+    assert!(
+        play.answers[&call][0]["result"]["content"]
+            .as_array()
+            .unwrap()
+            .is_empty()
+    );
+    assert_eq!(play.called, ["a"]);
+}
+
+#[test]
+fn a_call_that_is_cancelled_while_it_waits_never_reaches_the_server_and_gets_no_answer() {
+    let mut play = Play::new();
+    play.ask(
+        "initialize",
+        &json!({"protocolVersion": "2025-11-25", "capabilities": {}}),
+    );
+    let call = play.call("a");
+    let cancelled = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": call}});
+    play.client(&cancelled.to_string());
+    play.client(r#"{"jsonrpc":"2.0","method":"notifications/initialized"}"#);
+    play.finish();
+    assert!(play.called.is_empty() && play.answers[&call].is_empty());
+}
+
+#[test]
+fn a_server_that_came_back_is_read_again_before_it_is_called() {
+    let mut play = Play::open();
+    play.die();
+    let call = play.call("a");
+    assert!(play.called.is_empty());
+    play.wait(Duration::from_secs(1));
+    assert_eq!(play.asked.len(), 1, "the handshake first");
+    play.answer(0);
+    assert!(play.called.is_empty(), "the list is not read yet");
+    play.finish();
+    assert_eq!((play.called.len(), play.answers[&call].len()), (1, 1));
+}
+
+#[test]
+fn an_answer_under_the_id_of_nothing_that_was_asked_is_dropped() {
+    let mut play = Play::open();
+    let before: usize = play.answers.values().map(Vec::len).sum();
+    play.server(r#"{"jsonrpc":"2.0","id":77,"result":{"tools":[{"name":"evil"}]}}"#);
+    play.server(r#"{"jsonrpc":"2.0","id":null,"error":{"code":1,"message":"x"}}"#);
+    assert_eq!(play.answers.values().map(Vec::len).sum::<usize>(), before);
+}
+
+/// What may happen, in any order.
+#[derive(Debug, Clone)]
+enum Happening {
+    Call(&'static str),
+    List,
+    Answer(usize),
+    Change,
+    Die,
+    Wait(u64),
+    Moved,
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    prop_oneof![
+        4 => prop::sample::select(vec!["a", "b", "ghost"]).prop_map(Happening::Call),
+        2 => Just(Happening::List),
+        6 => (0..8_usize).prop_map(Happening::Answer),
+        1 => Just(Happening::Change),
+        1 => Just(Happening::Die),
+        2 => (1..1500_u64).prop_map(Happening::Wait),
+        1 => Just(Happening::Moved),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// Whatever happens in whatever order: each request is answered once; what is not listed, or doubled, is never
+    /// called; and a list shows what may be called, no more.
+    #[test]
+    fn each_request_is_answered_once_and_only_what_is_listed_is_called(
+        happenings in prop::collection::vec(happening(), 0..60)
+    ) {
+        let mut play = Play::open();
+        let mut lists = Vec::new();
+        for happening in happenings {
+            match happening {
+                Happening::Call(tool) => { play.call(tool); }
+                Happening::List => lists.push(play.ask("tools/list", &json!({}))),
+                Happening::Answer(index) => play.answer(index),
+                Happening::Change => play.server(r#"{"jsonrpc":"2.0","method":"notifications/tools/list_changed"}"#),
+                // More deaths in a row than this end the session.
+                Happening::Die => if play.core.up { play.finish(); play.wait(Duration::from_secs(31)); play.die() },
+                Happening::Wait(ms) => play.wait(Duration::from_millis(ms)),
+                Happening::Moved => { play.core.on_moved(); play.spread(); }
+            }
+        }
+        play.finish();
+        prop_assert!(play.called.iter().all(|tool| tool == "a"), "{:?}", play.called);
+        for (id, answers) in &play.answers {
+            prop_assert_eq!(answers.len(), 1, "request {} got {:?}", id, answers);
+        }
+        for id in lists {
+            let answer = &play.answers[&id][0];
+            if let Some(tools) = answer["result"]["tools"].as_array() {
+                prop_assert_eq!(tools, &vec![json!({"name": "a"})]);
+            }
+        }
+    }
+}
