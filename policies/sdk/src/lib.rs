@@ -51,3 +51,8 @@ pub use export::rt;
 pub use host::{Host, LogLevel};
 pub use policy::Policy;
 pub use words::{SIGHTING_PREFIX, label};
+
+/// The guide's examples are compiled with the crate's.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/policies.md")]
+mod guide {}
