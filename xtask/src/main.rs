@@ -2,6 +2,8 @@
 
 mod policies;
 
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -17,8 +19,16 @@ enum Chore {
     Policies(policies::Args),
 }
 
-fn main() -> anyhow::Result<()> {
-    match Cli::parse().chore {
+#[allow(clippy::print_stderr, reason = "xtask is a command")]
+fn main() -> ExitCode {
+    let done = match Cli::parse().chore {
         Chore::Policies(args) => policies::run(&args),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

@@ -8,6 +8,17 @@
 /// ```ignore
 /// witgate_policy::export!(MyPolicy: settings, list_filter, call_gate);
 /// ```
+///
+/// A hook that does not exist is refused on every target:
+///
+/// ```compile_fail
+/// # struct Mine;
+/// # impl witgate_policy::Policy for Mine {
+/// #     type Settings = ();
+/// #     fn new(_: ()) -> Result<Self, String> { Ok(Self) }
+/// # }
+/// witgate_policy::export!(Mine: call_gat);
+/// ```
 #[macro_export]
 macro_rules! export {
     ($policy:ty: $($hook:ident),+ $(,)?) => {

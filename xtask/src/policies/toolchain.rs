@@ -75,7 +75,8 @@ impl Toolchain {
             .is_dir();
         if !has_std && !sources.join("library/std/Cargo.toml").is_file() {
             bail!(
-                "{version} has neither the standard library for {TARGET} nor its sources in {}",
+                "{version} has neither the standard library for {TARGET} nor its sources in {}. Run `rustup target \
+                 add {TARGET}`",
                 sources.display()
             );
         }
