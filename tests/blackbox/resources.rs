@@ -33,6 +33,32 @@ fn files(home: &Home, configuration: &str) -> (Fixture, Client) {
     (server, client)
 }
 
+#[test]
+fn f17_a_resource_that_a_result_handed_out_is_gone_once_its_server_is_quarantined() {
+    let home = Home::new();
+    let (server, client) = files(&home, "");
+    client.call("find").ran();
+    let linked = json!({"uri": "found:///linked"});
+    client.request("resources/read", &linked).ran();
+    home.configure("version = 1\n[server.files]\nstanding = \"quarantined\"\n");
+    crate::support::until("the new configuration to be in force", || {
+        client.tools().is_empty().then_some(())
+    });
+    unreachable(&client, &server, "found:///linked");
+}
+
+#[test]
+fn a_denied_resource_is_denied_however_a_server_would_decode_its_uri() {
+    let home = Home::new();
+    let (server, client) = files(&home, r#"deny_resources = ["note:///secret/*"]"#);
+    client
+        .request("resources/read", &json!({"uri": "note:///1"}))
+        .ran();
+    for uri in ["note:///secret%2Fkey", "note:///x%2F..%2Fsecret%2Fkey"] {
+        unreachable(&client, &server, uri);
+    }
+}
+
 /// Every way to reach a resource; each must be refused, and nothing of it may reach the server.
 #[track_caller]
 fn unreachable(client: &Client, server: &Fixture, uri: &str) {

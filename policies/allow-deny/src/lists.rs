@@ -129,12 +129,20 @@ impl Scope {
 
 impl Pair {
     fn admits(&self, forms: &mut Forms<'_>) -> bool {
-        if self.deny.match_any(forms.for_deny()) {
+        if self.deny.match_any(forms.for_deny())
+            || forms
+                .decoded()
+                .is_some_and(|form| self.deny.match_any(&normal::folded(form)))
+        {
             return false;
         }
         match &self.allow {
             None => true,
-            Some(allow) => forms.for_allow().is_some_and(|form| allow.match_any(form)),
+            // What a server may take for another resource must be admitted as that one too.
+            Some(allow) => {
+                forms.for_allow().is_some_and(|form| allow.match_any(form))
+                    && forms.decoded().is_none_or(|form| allow.match_any(form))
+            }
         }
     }
 }
@@ -197,6 +205,8 @@ struct Forms<'a> {
     folded: Option<Cow<'a, str>>,
     /// Inner none: no allow list admits this spelling.
     allowed: Option<Option<Cow<'a, str>>>,
+    /// Inner none: it is the same, or no URI.
+    decoded: Option<Option<String>>,
 }
 
 impl<'a> Forms<'a> {
@@ -206,7 +216,18 @@ impl<'a> Forms<'a> {
             entries,
             folded: None,
             allowed: None,
+            decoded: None,
         }
+    }
+
+    /// A URI as a server that decodes more of it than RFC 3986 does would read it; none if that is the same.
+    fn decoded(&mut self) -> Option<&str> {
+        let (name, entries) = (self.name, self.entries);
+        let form = self.decoded.get_or_insert_with(|| match entries {
+            Entries::Names => None,
+            Entries::Uris => Some(normal::decoded(name)).filter(|form| form != name),
+        });
+        form.as_deref()
     }
 
     fn for_deny(&mut self) -> &str {

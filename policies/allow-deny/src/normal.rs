@@ -69,6 +69,54 @@ pub(crate) fn uri(text: &str) -> Cow<'_, str> {
     }
 }
 
+/// A URI as a server may read it that decodes every octet before it looks at slashes, as many map a URI to a file:
+/// percent-encoding undone until none is left, runs of slashes in the path joined, dot segments removed.
+pub(crate) fn decoded(uri_text: &str) -> String {
+    let mut text = uri_text.to_owned();
+    loop {
+        let next = uri(&join_slashes(&undone(&text))).into_owned();
+        // Normalizing encodes again what must be encoded; so compare what is left undone.
+        if next == text || undone(&next) == undone(&text) {
+            return next;
+        }
+        text = next;
+    }
+}
+
+fn undone(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        let octet = (byte == b'%')
+            .then(|| text.get(at + 1..at + 3))
+            .flatten()
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        out.push(octet.unwrap_or(byte));
+        at += if octet.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+fn join_slashes(text: &str) -> String {
+    // The two slashes before an authority belong to the syntax (RFC 3986, section 3.2).
+    let path = text.find("://").map_or(0, |scheme| scheme + 3);
+    let (head, rest) = text.split_at(path);
+    let mut out = head.to_owned();
+    for c in rest.chars() {
+        if c != '/' || out.len() == path || !out.ends_with('/') {
+            out.push(c);
+        }
+    }
+    // `file:////a`: the slash after an empty authority, and the path's own.
+    if let Some(tail) = out.get(path..)
+        && tail.starts_with("//")
+    {
+        out.remove(path);
+    }
+    out
+}
+
 const HEX: [char; 16] = [
     '0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'A', 'B', 'C', 'D', 'E', 'F',
 ];
@@ -91,6 +139,29 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_uri_is_decoded_as_far_as_any_server_would() {
+        for (text, form) in [
+            ("file:///secret%2Fkey", "file:///secret/key"),
+            ("file:////secret//key", "file:///secret/key"),
+            ("file:///public/..%2Fsecret%2Fkey", "file:///secret/key"),
+            ("file:///%252e%252e%252fsecret/key", "file:///secret/key"),
+            ("file:///a", "file:///a"),
+            ("note://host//a", "note://host/a"),
+            ("not a uri%2F", "not a uri/"),
+        ] {
+            assert_eq!(decoded(text), form, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn decoding_ends_and_is_done_once(text in "(file:///)?[a%2F./5]{0,40}") {
+            let once = decoded(&text);
+            prop_assert_eq!(undone(&decoded(&once)), undone(&once));
+        }
+    }
 
     #[test]
     fn spellings_of_one_name_have_one_form() {

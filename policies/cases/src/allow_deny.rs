@@ -18,6 +18,7 @@ pub fn all<S: Subject>() {
     f17_what_a_template_reaches_is_judged_by_its_uri::<S>();
     an_allow_list_admits_no_lookalikes::<S>();
     an_allowed_uri_is_that_spelling_only::<S>();
+    a_uri_is_judged_as_every_server_may_read_it::<S>();
     kinds_have_lists_of_their_own::<S>();
     lists_by_server_concern_that_server::<S>();
     the_self_description_is_nobodys_list::<S>();
@@ -248,6 +249,25 @@ fn an_allowed_uri_is_that_spelling_only<S: Subject>() {
     assert_eq!(
         resources::<S>(r#"{"allow_resources":["file:///ä"]}"#, &encoded),
         encoded
+    );
+}
+
+/// A server that decodes a slash before it splits the path reads these as what is denied, or as outside of what is
+/// allowed.
+fn a_uri_is_judged_as_every_server_may_read_it<S: Subject>() {
+    let uris = [
+        "file:///secret%2Fkey",
+        "file:////secret/key",
+        "file:///public/..%2Fsecret%2Fkey",
+        "file:///public/a",
+    ];
+    assert_eq!(
+        resources::<S>(r#"{"deny_resources":["file:///secret/*"]}"#, &uris),
+        ["file:///public/a"]
+    );
+    assert_eq!(
+        resources::<S>(r#"{"allow_resources":["file:///public/*"]}"#, &uris),
+        ["file:///public/a"]
     );
 }
 
