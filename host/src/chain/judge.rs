@@ -72,6 +72,19 @@ impl Refused {
         }
     }
 
+    /// The refusal of a result whose server the operator has silenced meanwhile.
+    pub fn silenced() -> Self {
+        Self {
+            decision: Decision::Withheld,
+            code: "server_quarantined".to_owned(),
+            reason: "The call ran; its result is withheld. Do not repeat it. The operator has silenced this server"
+                .to_owned(),
+            remedy: None,
+            codes: Vec::new(),
+            decided_by: None,
+        }
+    }
+
     /// A refusal because something the gate depends on fails.
     pub fn unavailable(code: &str, reason: &str) -> Self {
         Self {
@@ -154,6 +167,9 @@ pub struct Judgement {
     pub codes: Codes,
     /// Microseconds by policy.
     pub micros: Micros,
+    /// Whether the same call would be judged the same for as long as chain and ledger stay: no hook failed or asked
+    /// the clock.
+    pub pure: bool,
 }
 
 /// Judges a call of an item with this status. `status` is none for a URI that a visible template matched or a result
@@ -168,11 +184,13 @@ pub async fn call(
 ) -> Judgement {
     let mut codes = Vec::new();
     let mut micros = Vec::new();
+    let mut pure = true;
     if let Some(Status::Withheld(withheld)) = status {
         return Judgement {
             outcome: Err(Box::new(Refused::withheld(withheld))),
             codes,
             micros,
+            pure,
         };
     }
     let mut held: Option<(Arc<str>, Denial)> = None;
@@ -181,6 +199,7 @@ pub async fn call(
             continue;
         }
         let verdict = policy.check(view, context, call).await;
+        pure &= verdict.as_ref().is_ok_and(|evaluated| evaluated.pure);
         if let Ok(evaluated) = &verdict {
             micros.push((policy.name().clone(), evaluated.micros));
         }
@@ -217,6 +236,7 @@ pub async fn call(
                     outcome: Err(Box::new(refused)),
                     codes,
                     micros,
+                    pure,
                 };
             }
             // A hold does not end the chain: a later denial beats it.
@@ -245,6 +265,7 @@ pub async fn call(
         outcome,
         codes,
         micros,
+        pure,
     }
 }
 

@@ -28,8 +28,8 @@ use std::time::Instant;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::chain::convert::{Caller, ServerView};
-use crate::chain::{Cleared, Generation, Permit, Visibility};
+use crate::chain::convert::{self, Caller, ServerView};
+use crate::chain::{Cleared, Generation, Permit, Remembered, Visibility};
 use crate::config::Config;
 use crate::gate::catalogue::Catalogue;
 use crate::gate::reading::ReadingError;
@@ -179,7 +179,7 @@ enum Sent {
 /// What a result must be judged with.
 struct CallContext {
     generation: Arc<Generation>,
-    context: contract::Context,
+    context: Arc<contract::Context>,
     call: contract::Call,
     /// Whether refusals take the form of a tool's result.
     tool: bool,
@@ -247,6 +247,12 @@ pub struct Core {
     /// A policy failed when it was worked out: good for whoever waited for it, and for nobody after.
     expired: bool,
     view: ServerView,
+    /// What judging hooks are told of server and caller.
+    context: Arc<contract::Context>,
+    /// Verdicts on calls that came before.
+    remembered: Remembered,
+    /// The caller's and the server's names, as records have them.
+    names: (Arc<str>, Arc<str>),
     /// Kinds whose list, or a call of which, this session has answered while the server was trusted.
     answered: BTreeSet<ItemKind>,
     /// Kinds whose baseline must close before anything is judged: the name stands for another command now.
@@ -285,13 +291,19 @@ impl Core {
             .get(&entry.name)
             .and_then(|s| s.identity.as_deref());
         let close_first = stood_for.is_some_and(|before| before != identity);
+        let caller = Caller::local();
+        let context = Arc::new(convert::context(&view, &caller));
+        let names = (caller.id.as_str().into(), entry.name.as_str().into());
         let wire = WireLimits {
             max_message: config.limits.max_message,
             max_depth: config.limits.max_depth,
         };
         Self {
             generation: host.chain.current(),
-            caller: Caller::local(),
+            caller,
+            context,
+            names,
+            remembered: Remembered::default(),
             wire,
             out: Out::default(),
             phase: Phase::Fresh,
@@ -370,7 +382,7 @@ impl Core {
     /// Handles what a job brought back.
     pub fn on_event(&mut self, event: Event) {
         match event {
-            Event::Judged(judged) => self.on_judged(*judged),
+            Event::Judged(judged) => self.on_judged_anew(*judged),
             Event::Inspected(inspected) => self.on_inspected(*inspected),
             Event::Settled(settled) => self.on_settled(*settled),
             Event::Confirmed(refused) => self.on_confirmed(refused.map(|r| *r)),

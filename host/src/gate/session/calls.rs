@@ -8,6 +8,7 @@ use std::sync::Arc;
 use super::{Ask, CallContext, Core, Event, Forwarded, Open, Sent, params};
 use crate::audit::Outcome;
 use crate::chain::judge::{self, Decision, Judgement};
+use crate::chain::permit::Bound;
 use crate::chain::visibility::Status;
 use crate::chain::{Protocol, Refused, convert};
 use crate::gate::host::{MAX_LEDGER_AGE, ledger_refusal};
@@ -25,6 +26,7 @@ pub struct Judged {
     context: Arc<CallContext>,
     subscription: Option<Subscription>,
     judgement: Judgement,
+    bound: Bound,
 }
 
 /// What a permitted call does to the subscriptions.
@@ -205,7 +207,9 @@ impl Core {
                 target: Some(target.key().to_owned()),
             });
         }
-        self.handed.contains(target.key()).then(|| Reached {
+        // No policy has seen what only a result handed out, so standing is judged here.
+        let trusted = !self.view.quarantined && self.view.enabled;
+        (trusted && self.handed.contains(target.key())).then(|| Reached {
             kind: ItemKind::Resource,
             name: target.key().into(),
             digest: None,
@@ -238,7 +242,7 @@ impl Core {
         };
         let context = Arc::new(CallContext {
             generation: self.generation.clone(),
-            context: convert::context(&self.view, &self.caller),
+            context: self.context.clone(),
             call,
             tool,
             name: target.name.to_string(),
@@ -250,9 +254,23 @@ impl Core {
             params: ask.params().unwrap_or("{}").to_owned(),
         });
         let view = self.host.view(&self.catalogue);
+        let bound = Bound {
+            generation: context.generation.id,
+            revision: view.snapshot.revision,
+        };
         self.open.insert(ask.id.clone(), Open::Judging);
-        self.spent = true;
         let ask = ask.clone();
+        if let Some(judgement) = self.remembered.recall(bound, &context.call, &ask.line) {
+            self.on_judged(Judged {
+                ask,
+                context,
+                subscription,
+                judgement,
+                bound,
+            });
+            return;
+        }
+        self.spent = true;
         let status = reached.status;
         self.out.jobs.push(Box::pin(async move {
             let judgement = judge::call(
@@ -269,17 +287,26 @@ impl Core {
                 context,
                 subscription,
                 judgement,
+                bound,
             }))
         }));
     }
 
+    /// A job has judged a call: the verdict is remembered, and followed.
+    pub(super) fn on_judged_anew(&mut self, judged: Judged) {
+        self.remembered
+            .remember(judged.bound, &judged.context.call, &judged.judgement);
+        self.on_judged(judged);
+    }
+
     /// Forwards a call that was permitted; refuses it otherwise.
-    pub(super) fn on_judged(&mut self, judged: Judged) {
+    fn on_judged(&mut self, judged: Judged) {
         let Judged {
             ask,
             context,
             subscription,
             judgement,
+            ..
         } = judged;
         if matches!(self.open.get(&ask.id), Some(Open::Cancelled)) {
             self.open.remove(&ask.id);

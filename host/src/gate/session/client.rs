@@ -27,7 +27,7 @@ impl Core {
             } => {
                 let limit = self.wire.max_message;
                 let reason = format!(
-                    "the message has {bytes} bytes, more than the {limit} allowed; raise `max_message` in [limits]"
+                    "the message has {bytes} bytes, more than the {limit} allowed; raise `max_message_bytes` in [limits]"
                 );
                 self.record_refused("", &reason);
                 if is_request {

@@ -351,6 +351,8 @@ impl Core {
         self.generation = settled.generation;
         self.config = settled.config;
         self.view = settled.view;
+        self.context = Arc::new(convert::context(&self.view, &self.caller));
+        self.remembered.clear();
         let judged = match settled.outcome {
             Ok(judged) => judged,
             Err(error) => {

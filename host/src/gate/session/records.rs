@@ -16,8 +16,8 @@ impl Core {
     fn record(&self, method: &str, verdict: Outcome) -> Record {
         Record {
             generation: self.generation.id,
-            caller: self.caller.id.as_str().into(),
-            server: self.entry.name.as_str().into(),
+            caller: self.names.0.clone(),
+            server: self.names.1.clone(),
             method: method.chars().take(MAX_METHOD).collect(),
             verdict,
             ..Record::default()

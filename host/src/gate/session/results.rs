@@ -194,6 +194,12 @@ impl Core {
         result: Option<&str>,
         error: Option<&str>,
     ) {
+        if self.view.quarantined || !self.view.enabled {
+            // The operator took its voice while it was at work.
+            let refused = Refused::silenced();
+            self.withhold(&id, &method, &context, &refused, Vec::new(), false);
+            return;
+        }
         if let Some(result) = result {
             if shape_of(result).is_some() {
                 self.refuse_list_shape(&id, &method);

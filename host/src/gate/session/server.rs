@@ -26,7 +26,7 @@ impl Core {
             } => {
                 let limit = self.wire.max_message;
                 let reason = format!(
-                    "the server's message has {bytes} bytes, more than the {limit} allowed; raise `max_message` in \
+                    "the server's message has {bytes} bytes, more than the {limit} allowed; raise `max_message_bytes` in \
                      [limits]"
                 );
                 self.on_bad_answer(id.filter(|_| !is_request), &reason);
