@@ -8,6 +8,7 @@ pub mod judge;
 pub mod observe;
 pub mod ownership;
 pub mod permit;
+pub mod remembered;
 pub mod visibility;
 
 use std::sync::Arc;
@@ -19,6 +20,7 @@ use crate::policy::Policy;
 
 pub use judge::{Decision, Judgement, Refused};
 pub use permit::{Cleared, Permit, Protocol, Stale};
+pub use remembered::Remembered;
 pub use visibility::Visibility;
 
 /// A policy that should be in force with other bytes, or at all, and is not.

@@ -115,7 +115,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     output::start_log();
-    let out = Output::standard(cli.global.json);
+    // On stdio transports stdout carries MCP and nothing else.
+    let json = cli.global.json && !matches!(cli.command, Command::Wrap(_));
+    let out = Output::standard(json);
     let context = Context {
         global: cli.global,
         out,

@@ -293,7 +293,7 @@ pub enum LedgerError {
     },
     /// The ledger that was here is gone, or is another one.
     #[error(
-        "the ledger {location} is lost: {detail}. Restore it from a backup; or, to start again with nothing approved, delete {marker}"
+        "the ledger {location} is lost: {detail}. Restore it from a backup; or, to start again, when what a trusted server shows next is approved, delete {marker}"
     )]
     Lost {
         /// Where it should be.

@@ -117,7 +117,7 @@ fn size(path: &Path) -> u64 {
 fn mend(error: &LedgerError, places: &Places) -> String {
     match error {
         LedgerError::Lost { .. } => format!(
-            "restore it from a backup; or, to start again with nothing approved, delete {}",
+            "restore it from a backup; or, to start again, when what a trusted server shows next is approved, delete {}",
             places.marker.display()
         ),
         LedgerError::Newer { .. } => "install the witgate that wrote it, or a later one".to_owned(),
