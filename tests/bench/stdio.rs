@@ -3,7 +3,7 @@
 //! `cargo bench -p witgate --bench stdio` runs it. This one program plays every part: `serve N` is a trivial MCP server
 //! with N tools of 1 KiB, `relay CMD…` a bare relay of two blocking threads, and without arguments it is the client that
 //! measures. All sessions are open at once and their rounds interleaved, so that a busy machine is busy for all alike;
-//! what counts are the ratios. The targets printed beside them are those of the project's issue 2.
+//! what counts are the medians of the rounds' ratios. The targets printed beside them are those of the project's issue 2.
 #![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 use std::fs::File;
@@ -14,9 +14,13 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
 /// Calls a round makes of each session, one after the other.
-const CALLS: usize = 400;
-/// Rounds.
-const ROUNDS: usize = 12;
+const CALLS: usize = 100;
+/// Calls a round makes of each session, [`DEPTH`] at once.
+const PIPELINED: usize = 800;
+/// Lists a round asks of each session.
+const LISTS: usize = 5;
+/// Rounds. Each yields one ratio, of figures taken within milliseconds of each other; the median counts.
+const ROUNDS: usize = 40;
 /// Calls under way at once in the measurement of throughput.
 const DEPTH: usize = 16;
 /// Tools of the long list.
@@ -171,9 +175,18 @@ impl Session {
         }
     }
 
+    /// Asks for a call; no two have the same arguments, so that nothing can be remembered of one for the next.
+    fn ask_call(&mut self, tool: &str) {
+        let rest = format!(
+            r#""method":"tools/call","params":{{"name":"{tool}","arguments":{{"path":"/tmp/x","n":{}}}}}"#,
+            self.next
+        );
+        self.ask(&rest);
+    }
+
     fn call(&mut self, tool: &str, expected: &str) -> Duration {
         let start = Instant::now();
-        self.ask(&format!(r#""method":"tools/call","params":{{"name":"{tool}","arguments":{{"path":"/tmp/x","n":1}}}}"#));
+        self.ask_call(tool);
         let answer = self.hear();
         let took = start.elapsed();
         assert!(answer.contains(expected), "{answer}");
@@ -191,16 +204,14 @@ impl Session {
 
     /// Calls per second with [`DEPTH`] under way.
     fn pipelined(&mut self, calls: usize) -> f64 {
-        let call =
-            r#""method":"tools/call","params":{"name":"run","arguments":{"path":"/tmp/x","n":1}}"#;
         let start = Instant::now();
         for _ in 0..DEPTH {
-            self.ask(call);
+            self.ask_call("run");
         }
         for done in 0..calls {
             assert!(self.hear().contains("done"));
             if done + DEPTH < calls {
-                self.ask(call);
+                self.ask_call("run");
             }
         }
         calls as f64 / start.elapsed().as_secs_f64()
@@ -272,90 +283,125 @@ fn print(what: &str, figures: &str, ratio: Option<(f64, f64, bool)>) {
     println!("{what:<34} {figures:<58} {verdict}");
 }
 
-fn measure() {
-    let home = tempfile::tempdir().unwrap();
-    let home = home.path();
-    // The compile cache is warm from here on.
-    let [_, _, mut gate] = ways(home, "small", 10);
-    Session::open(&mut gate).list(1);
+/// One figure of each way in every round: direct, relay, gate.
+#[derive(Default)]
+struct Rounds(Vec<[f64; 3]>);
 
+impl Rounds {
+    /// The median of each way.
+    fn medians(&self) -> [f64; 3] {
+        std::array::from_fn(|way| {
+            median(&mut self.0.iter().map(|round| round[way]).collect::<Vec<_>>())
+        })
+    }
+
+    /// The median of what the gate is to the relay.
+    fn ratio(&self) -> f64 {
+        median(
+            &mut self
+                .0
+                .iter()
+                .map(|[_, relay, gate]| gate / relay)
+                .collect::<Vec<_>>(),
+        )
+    }
+}
+
+/// The median time of `times` goes, µs.
+fn p50(times: usize, mut go: impl FnMut() -> Duration) -> f64 {
+    median(&mut (0..times).map(|_| micros(go())).collect::<Vec<_>>())
+}
+
+fn measure_calls(home: &Path) -> Option<u64> {
     let mut sessions = ways(home, "small", 10).map(|mut command| Session::open(&mut command));
     for session in &mut sessions {
         session.list(1);
     }
-    let mut calls: [Vec<f64>; 3] = Default::default();
-    let mut rates: [Vec<f64>; 3] = Default::default();
-    let mut denied = Vec::new();
+    let (mut calls, mut rates, mut denied) =
+        (Rounds::default(), Rounds::default(), Rounds::default());
     for round in 0..=ROUNDS {
-        for (n, session) in sessions.iter_mut().enumerate() {
-            let took: Vec<f64> = (0..CALLS)
-                .map(|_| micros(session.call("run", "done")))
-                .collect();
-            let rate = session.pipelined(CALLS * 4);
-            // The first round warms up.
-            if round > 0 {
-                calls[n].extend(took);
-                rates[n].push(rate);
-            }
+        let took = sessions
+            .each_mut()
+            .map(|session| p50(CALLS, || session.call("run", "done")));
+        let refused = p50(CALLS, || sessions[2].call("denied", "FILTERED"));
+        let rate = sessions
+            .each_mut()
+            .map(|session| session.pipelined(PIPELINED));
+        // The first round warms up.
+        if round > 0 {
+            calls.0.push(took);
+            denied.0.push([took[0], took[1], refused]);
+            rates.0.push(rate);
         }
-        let refused = (0..CALLS).map(|_| micros(sessions[2].call("denied", "FILTERED")));
-        denied.extend(refused);
     }
-    let [direct, relay, gate] = calls.each_mut().map(|values| median(values));
+    let [direct, relay, gate] = calls.medians();
     print(
         "one call after the other, p50",
         &format!("direct {direct:.1} µs, relay {relay:.1} µs, gate {gate:.1} µs"),
-        Some((gate / relay, 1.5, true)),
+        Some((calls.ratio(), 1.5, true)),
     );
-    let denied = median(&mut denied);
+    let [_, relay, gate] = denied.medians();
     print(
         "a denied call, p50",
-        &format!("gate {denied:.1} µs (relay allows in {relay:.1} µs)"),
-        Some((denied / relay, 1.0, true)),
+        &format!("gate {gate:.1} µs (relay allows in {relay:.1} µs)"),
+        Some((denied.ratio(), 1.0, true)),
     );
-    let [direct, relay, gate] = rates.each_mut().map(|values| median(values));
+    let [direct, relay, gate] = rates.medians();
     print(
         "16 calls at once, calls/s",
         &format!("direct {direct:.0}, relay {relay:.0}, gate {gate:.0}"),
-        Some((gate / relay, 0.6, false)),
+        Some((rates.ratio(), 0.6, false)),
     );
-    let small = sessions[2].resident();
-    drop(sessions);
+    sessions[2].resident()
+}
 
+fn measure_lists(home: &Path) -> Option<u64> {
     let mut sessions = ways(home, "large", TOOLS).map(|mut command| Session::open(&mut command));
-    let mut lists: [Vec<f64>; 3] = Default::default();
+    let mut lists = Rounds::default();
     for round in 0..=ROUNDS {
-        for (n, session) in sessions.iter_mut().enumerate() {
-            let took: Vec<f64> = (0..10).map(|_| micros(session.list(TOOLS * 900))).collect();
-            if round > 0 {
-                lists[n].extend(took);
-            }
+        let took = sessions
+            .each_mut()
+            .map(|session| p50(LISTS, || session.list(TOOLS * 900)));
+        if round > 0 {
+            lists.0.push(took);
         }
     }
-    let [direct, relay, gate] = lists.each_mut().map(|values| median(values));
+    let [direct, relay, gate] = lists.medians();
     print(
         "tools/list, 1,000 of 1 KiB, p50",
         &format!("direct {direct:.0} µs, relay {relay:.0} µs, gate {gate:.0} µs"),
-        Some((gate / relay, 2.0, true)),
+        Some((lists.ratio(), 2.0, true)),
     );
-    let large = sessions[2].resident();
-    drop(sessions);
+    sessions[2].resident()
+}
 
-    let mut starts: [Vec<f64>; 3] = Default::default();
+fn measure_starts(home: &Path) {
+    let mut starts = Rounds::default();
     for _ in 0..STARTS {
-        for (n, mut command) in ways(home, "small", 10).into_iter().enumerate() {
+        starts.0.push(ways(home, "small", 10).map(|mut command| {
             let start = Instant::now();
             let mut session = Session::open(&mut command);
             session.list(1);
-            starts[n].push(start.elapsed().as_secs_f64() * 1e3);
-        }
+            start.elapsed().as_secs_f64() * 1e3
+        }));
     }
-    let [direct, relay, gate] = starts.each_mut().map(|values| median(values));
+    let [direct, relay, gate] = starts.medians();
     print(
         "start to first list, ms",
         &format!("direct {direct:.1}, relay {relay:.1}, gate {gate:.1}"),
         Some((gate, 40.0, true)),
     );
+}
+
+fn measure() {
+    let home = tempfile::tempdir().unwrap();
+    // The compile cache is warm from here on.
+    let [_, _, mut gate] = ways(home.path(), "small", 10);
+    Session::open(&mut gate).list(1);
+
+    let small = measure_calls(home.path());
+    let large = measure_lists(home.path());
+    measure_starts(home.path());
     for (what, resident) in [
         ("resident, 10 tools, MiB", small),
         ("resident, 1,000 tools, MiB", large),
