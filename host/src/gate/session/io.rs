@@ -68,7 +68,8 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
     }
 
     async fn read(&mut self) -> io::Result<usize> {
-        self.buffer.reserve(CHUNK);
+        // Doubled while a line grows: growing by chunks would copy a long line once for each.
+        self.buffer.reserve(CHUNK.max(self.buffer.len()));
         self.source.read_buf(&mut self.buffer).await
     }
 }
