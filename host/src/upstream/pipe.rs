@@ -14,6 +14,11 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::UnixStream;
 use tokio::net::unix::pipe;
 
+/// How much a pipe is made to hold, bytes. Linux lets a user have 64 MiB in all pipes before it makes new ones smaller, and
+/// every session has three.
+#[cfg(target_os = "linux")]
+const PIPE: usize = 256 << 10;
+
 /// The reading end.
 pub enum Source {
     /// A pipe.
@@ -47,6 +52,7 @@ impl Source {
 
     /// The reading end of a pipe.
     pub fn pipe(fd: OwnedFd) -> io::Result<Self> {
+        widen(&fd);
         Ok(Self::Pipe(pipe::Receiver::from_owned_fd(fd)?))
     }
 }
@@ -56,7 +62,10 @@ impl Sink {
     pub fn stdout() -> io::Result<Self> {
         let fd = std::io::stdout().as_fd().try_clone_to_owned()?;
         Ok(match kind(&fd)? {
-            FileType::Fifo => Self::Pipe(pipe::Sender::from_owned_fd(fd)?),
+            FileType::Fifo => {
+                widen(&fd);
+                Self::Pipe(pipe::Sender::from_owned_fd(fd)?)
+            }
             FileType::Socket => Self::Socket(socket(fd)?),
             _ => Self::Stdout(tokio::io::stdout()),
         })
@@ -64,8 +73,20 @@ impl Sink {
 
     /// The writing end of a pipe.
     pub fn pipe(fd: OwnedFd) -> io::Result<Self> {
+        widen(&fd);
         Ok(Self::Pipe(pipe::Sender::from_owned_fd(fd)?))
     }
+}
+
+/// Lets a pipe hold a whole long list, where the system can: each time one is full, both sides wait for each other. One
+/// that stays as it is works as well, only slower.
+fn widen(fd: &OwnedFd) {
+    #[cfg(target_os = "linux")]
+    if let Err(error) = rustix::pipe::fcntl_setpipe_size(fd, PIPE) {
+        tracing::debug!("a pipe keeps its size: {error}");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = fd;
 }
 
 fn kind(fd: &OwnedFd) -> io::Result<FileType> {
