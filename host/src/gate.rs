@@ -8,6 +8,7 @@ pub mod host;
 pub mod names;
 pub mod probe;
 pub mod reading;
+pub mod serve;
 pub mod server;
 pub mod session;
 pub mod watch;

@@ -11,7 +11,9 @@ pub mod chain;
 pub mod cli;
 pub mod config;
 pub mod discovery;
+pub mod front;
 pub mod gate;
+
 pub mod ledger;
 pub mod mcp;
 pub mod operator;

@@ -44,7 +44,7 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failed> {
     };
     let entry = ServerEntry {
         name: NAME.to_owned(),
-        launch,
+        upstream: crate::upstream::Upstream::Child(launch),
         typed: true,
     };
     let host = Arc::new(Host::new(setup, Audit::off()));

@@ -2,11 +2,6 @@
 //!
 //! Knows the shapes of commands that start MCP servers. The name is for people; what it stands for is kept in full.
 
-/// What a command stands for in the ledger: its words as a JSON array.
-pub fn identity(command: &[String]) -> String {
-    serde_json::Value::from(command).to_string()
-}
-
 /// A slug of the package that a launcher runs, or of the script's folder and file.
 pub fn slug(command: &[String]) -> String {
     let Some((program, arguments)) = command.split_first() else {

@@ -6,15 +6,15 @@ use crate::chain::convert::ServerView;
 use crate::config::Config;
 use crate::ledger::{Snapshot, Standing};
 use crate::operator::standing;
-use crate::upstream::Launch;
+use crate::upstream::Upstream;
 
 /// A server to be put behind the gate.
 #[derive(Debug, Clone)]
 pub struct ServerEntry {
     /// The operator's name for it, or a slug.
     pub name: String,
-    /// How it is started.
-    pub launch: Launch,
+    /// How it is reached.
+    pub upstream: Upstream,
     /// Whether its command was typed at `wrap`, by which it is trusted where nobody says otherwise.
     pub typed: bool,
 }

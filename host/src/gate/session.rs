@@ -285,7 +285,7 @@ impl Core {
             .filter_map(|o| o.observation.as_ref())
             .flat_map(|seen| seen.items.iter().map(|item| item.digest))
             .collect();
-        let identity = crate::gate::names::identity(&entry.launch.command);
+        let identity = entry.upstream.identity();
         let stood_for = snapshot
             .servers
             .get(&entry.name)

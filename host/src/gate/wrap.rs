@@ -7,12 +7,12 @@ use std::sync::Arc;
 
 use crate::audit::{Audit, AuditError};
 use crate::config::{Config, names};
-use crate::gate::names::{identity, slug};
+use crate::gate::names::slug;
 use crate::gate::session::io::{Ended, SessionError, run};
 use crate::gate::{Host, ServerEntry, watch};
 use crate::ledger::{Commit, LedgerError, Observer, Op, Snapshot, observers};
 use crate::setup::Setup;
-use crate::upstream::Launch;
+use crate::upstream::{Launch, Upstream};
 
 /// A server cannot be put behind the gate.
 #[derive(Debug, thiserror::Error)]
@@ -112,14 +112,14 @@ pub fn resolve(config: &Config, name: &str, command: &[String]) -> Result<Server
     };
     Ok(ServerEntry {
         name: name.to_owned(),
-        launch,
+        upstream: Upstream::Child(launch),
         typed,
     })
 }
 
 /// What to tell the operator if the name stood for another command before.
 pub fn stood_for_another(entry: &ServerEntry, snapshot: &Snapshot) -> Option<String> {
-    let now = identity(&entry.launch.command);
+    let now = entry.upstream.identity();
     let before = snapshot.servers.get(&entry.name)?.identity.as_ref()?;
     (*before != now).then(|| {
         format!(

@@ -83,7 +83,10 @@ struct Server {
 
 impl Server {
     fn launch(entry: &ServerEntry, max: usize) -> Result<Self, LaunchError> {
-        let (source, outbox, remains) = Child::launch(&entry.launch)?.split();
+        let crate::upstream::Upstream::Child(launch) = &entry.upstream else {
+            todo!("a server behind a URL");
+        };
+        let (source, outbox, remains) = Child::launch(launch)?.split();
         Ok(Self {
             inlet: Inlet::new(source, max),
             outbox,

@@ -305,7 +305,7 @@ impl Core {
         if !self.began {
             reading.also.push(Op::ObserverBegins(self.observer.clone()));
         }
-        let identity = crate::gate::names::identity(&self.entry.launch.command);
+        let identity = self.entry.upstream.identity();
         let snapshot = self.host.ledger.snapshot();
         let known = snapshot
             .servers

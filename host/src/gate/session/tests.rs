@@ -62,7 +62,7 @@ impl Play {
         };
         let entry = ServerEntry {
             name: "s".into(),
-            launch,
+            upstream: crate::upstream::Upstream::Child(launch),
             typed: true,
         };
         let observer = crate::gate::wrap::observer("s");
