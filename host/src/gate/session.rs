@@ -67,13 +67,84 @@ pub enum Event {
 /// Work that ends in an event.
 pub type Job = BoxFuture<'static, Event>;
 
+/// A request of the client's, told apart from all others of its session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Key {
+    /// Its id, as the client chose it.
+    pub id: OwnedId,
+    /// The exchange it came in: what the transport numbers its requests by, 0 where it does not.
+    pub exchange: u64,
+}
+
+impl Key {
+    /// The id as raw JSON.
+    pub fn raw(&self) -> &str {
+        self.id.raw()
+    }
+}
+
+/// What a line for the client belongs to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum About {
+    /// It is the answer to a request of the client's, with the error's code if it is one.
+    Answer(Key, Option<i64>),
+    /// It was said while a request of this exchange was under way, and because of it.
+    During(u64),
+    /// It belongs to no request.
+    Session,
+}
+
+/// A line for the client.
+#[derive(Debug)]
+pub struct ToClient {
+    /// What it belongs to.
+    pub about: About,
+    /// The message, without a line end.
+    pub line: Bytes,
+}
+
+/// What a message for the server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum On {
+    /// A request of the client's. A call of a tool comes with the tool's definition, where it was observed.
+    Request {
+        /// Which one.
+        key: Key,
+        /// The text of the tool's definition.
+        definition: Option<Arc<str>>,
+    },
+    /// A request of the host's own.
+    Own,
+    /// A notification, or an answer to a request of the server's.
+    Other,
+}
+
+impl On {
+    /// A request that calls no tool.
+    fn request(key: &Key) -> Self {
+        Self::Request {
+            key: key.clone(),
+            definition: None,
+        }
+    }
+}
+
+/// A message for the server.
+#[derive(Debug)]
+pub struct ToServer {
+    /// What it is.
+    pub on: On,
+    /// The message, without a line end.
+    pub cleared: Cleared,
+}
+
 /// What the core gives out.
 #[derive(Default)]
 pub struct Out {
-    /// For the client, in order: whole lines, or parts of one.
-    pub client: Vec<Bytes>,
-    /// For the server, in order: whole lines without their end.
-    pub server: Vec<Cleared>,
+    /// For the client, in order.
+    pub client: Vec<ToClient>,
+    /// For the server, in order.
+    pub server: Vec<ToServer>,
     /// Work to be done.
     pub jobs: Vec<Job>,
     /// The session is over, for this reason.
@@ -98,7 +169,7 @@ enum Phase {
 /// A request of the client.
 #[derive(Debug, Clone)]
 struct Ask {
-    id: OwnedId,
+    id: Key,
     /// The line to be forwarded.
     line: Bytes,
     name: Arc<str>,
@@ -227,8 +298,10 @@ pub struct Core {
     phase: Phase,
     replay: Replay,
     /// The client's open requests.
-    open: HashMap<OwnedId, Open>,
-    cancelled: VecDeque<OwnedId>,
+    open: HashMap<Key, Open>,
+    /// The exchanges of open requests by their ids, for servers that answer all of them on one stream.
+    exchanges: HashMap<OwnedId, u64>,
+    cancelled: VecDeque<Key>,
     parked: Vec<Ask>,
     /// The client's `initialized`, if it came before it was due.
     early_initialized: Option<Bytes>,
@@ -275,7 +348,13 @@ pub struct Core {
 
 impl Core {
     /// A session that has said nothing yet, to a server that runs.
-    pub fn new(host: Arc<Host>, entry: Arc<ServerEntry>, observer: Observer, now: Instant) -> Self {
+    pub fn new(
+        host: Arc<Host>,
+        entry: Arc<ServerEntry>,
+        caller: Caller,
+        observer: Observer,
+        now: Instant,
+    ) -> Self {
         let config = host.config.load_full();
         let snapshot = host.ledger.snapshot();
         let view = entry.view(&config, &snapshot);
@@ -291,7 +370,6 @@ impl Core {
             .get(&entry.name)
             .and_then(|s| s.identity.as_deref());
         let close_first = stood_for.is_some_and(|before| before != identity);
-        let caller = Caller::local();
         let context = Arc::new(convert::context(&view, &caller));
         let names = (caller.id.as_str().into(), entry.name.as_str().into());
         let wire = WireLimits {
@@ -309,6 +387,7 @@ impl Core {
             phase: Phase::Fresh,
             replay: Replay::default(),
             open: HashMap::new(),
+            exchanges: HashMap::new(),
             cancelled: VecDeque::new(),
             parked: Vec::new(),
             early_initialized: None,
@@ -409,12 +488,12 @@ impl Core {
     }
 
     /// Writes to the server what a permit allows; the permit back if what it was judged on is no longer in force.
-    fn forward(&mut self, permit: Permit) -> bool {
+    fn forward(&mut self, permit: Permit, on: On) -> bool {
         let generation = self.host.chain.current().id;
         let revision = self.host.ledger.snapshot().revision;
         match permit.spend(generation, revision) {
             Ok(cleared) => {
-                self.out.server.push(cleared);
+                self.out.server.push(ToServer { on, cleared });
                 true
             }
             Err(stale) => {
@@ -424,28 +503,64 @@ impl Core {
         }
     }
 
-    /// Answers the client with a whole line.
-    fn reply(&mut self, line: Vec<u8>) {
-        self.out.client.push(line.into());
+    /// Answers a request with a result of the gate's, a whole line.
+    fn reply(&mut self, key: &Key, line: Vec<u8>) {
+        self.answer(key, None, without_end(line));
     }
 
-    /// Hands the client a line of the server's as it is.
-    fn relay(&mut self, line: Bytes) {
-        self.out.client.push(line);
-        self.out.client.push(Bytes::from_static(b"\n"));
+    /// Answers a request with an error of the gate's.
+    fn reply_error(&mut self, key: &Key, code: i64, message: &str, data: Option<&str>) {
+        let line = reply::error(Some(key.raw()), code, message, data);
+        self.answer(key, Some(code), without_end(line));
+    }
+
+    /// Answers a request. `error` is the code, if it is an error.
+    fn answer(&mut self, key: &Key, error: Option<i64>, line: Bytes) {
+        let about = About::Answer(key.clone(), error);
+        self.out.client.push(ToClient { about, line });
+    }
+
+    /// Says something that is no answer.
+    fn tell(&mut self, about: About, line: Bytes) {
+        self.out.client.push(ToClient { about, line });
     }
 
     /// Closes a request of the client with an error.
-    fn fail(&mut self, id: &OwnedId, code: i64, message: &str) {
-        if let Some(Open::Cancelled) = self.open.remove(id) {
+    fn fail(&mut self, key: &Key, code: i64, message: &str) {
+        if let Some(Open::Cancelled) = self.close(key) {
             return;
         }
-        self.reply(reply::error(Some(id.raw()), code, message, None));
+        self.reply_error(key, code, message, None);
+    }
+
+    /// Notes where an open request stands.
+    fn put(&mut self, key: Key, open: Open) {
+        if key.exchange != 0 {
+            self.exchanges.insert(key.id.clone(), key.exchange);
+        }
+        self.open.insert(key, open);
+    }
+
+    /// A request is no longer open.
+    fn close(&mut self, key: &Key) -> Option<Open> {
+        if key.exchange != 0 && self.exchanges.get(&key.id) == Some(&key.exchange) {
+            self.exchanges.remove(&key.id);
+        }
+        self.open.remove(key)
+    }
+
+    /// The request that an id means, in a message that came on the stream of `origin` or on one for all.
+    fn key_of(&self, id: OwnedId, origin: Option<u64>) -> Key {
+        let exchange = origin.or_else(|| self.exchanges.get(&id).copied());
+        Key {
+            id,
+            exchange: exchange.unwrap_or_default(),
+        }
     }
 
     /// Closes every request that the server has, since it will not answer.
     fn fail_forwarded(&mut self, message: &str) {
-        let gone: Vec<OwnedId> = self
+        let gone: Vec<Key> = self
             .open
             .iter()
             .filter(|(_, open)| matches!(open, Open::Forwarded(_)))
@@ -467,7 +582,7 @@ impl Core {
 
     /// Parks a request until something it waits for has come.
     fn park(&mut self, ask: Ask) {
-        self.open.insert(ask.id.clone(), Open::Parked);
+        self.put(ask.id.clone(), Open::Parked);
         self.parked.push(ask);
     }
 
@@ -477,6 +592,14 @@ impl Core {
             self.dispatch(ask);
         }
     }
+}
+
+/// A line that the gate wrote, without its end.
+fn without_end(mut line: Vec<u8>) -> Bytes {
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    }
+    line.into()
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::{Ask, CallContext, Core, Event, Forwarded, Open, Sent, params};
+use super::{Ask, CallContext, Core, Event, Forwarded, Key, On, Open, Sent, params};
 use crate::audit::Outcome;
 use crate::chain::judge::{self, Decision, Judgement};
 use crate::chain::permit::Bound;
@@ -17,7 +17,7 @@ use crate::mcp::method::{CallKind, ClientRequest, TaskKind};
 use crate::mcp::refusal::Refusal;
 use crate::mcp::{Digest, ItemKey, ItemKind};
 use crate::policy::contract;
-use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS, OwnedId};
+use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS};
 use crate::wire::reply;
 
 /// A call that was judged.
@@ -258,7 +258,7 @@ impl Core {
             generation: context.generation.id,
             revision: view.snapshot.revision,
         };
-        self.open.insert(ask.id.clone(), Open::Judging);
+        self.put(ask.id.clone(), Open::Judging);
         let ask = ask.clone();
         if let Some(judgement) = self.remembered.recall(bound, &context.call, &ask.line) {
             self.on_judged(Judged {
@@ -309,7 +309,7 @@ impl Core {
             ..
         } = judged;
         if matches!(self.open.get(&ask.id), Some(Open::Cancelled)) {
-            self.open.remove(&ask.id);
+            self.close(&ask.id);
             return;
         }
         let permit = match judgement.outcome {
@@ -326,7 +326,14 @@ impl Core {
                 return;
             }
         };
-        if !self.up || !self.forward(permit) {
+        let on = On::Request {
+            key: ask.id.clone(),
+            definition: context
+                .digest
+                .filter(|_| context.tool)
+                .and_then(|digest| self.catalogue.definition(&digest)),
+        };
+        if !self.up || !self.forward(permit, on) {
             self.dispatch(ask);
             return;
         }
@@ -342,8 +349,7 @@ impl Core {
             what: Sent::Call(context),
             token,
         };
-        self.open
-            .insert(ask.id, Open::Forwarded(Box::new(forwarded)));
+        self.put(ask.id, Open::Forwarded(Box::new(forwarded)));
     }
 
     /// Refuses a call: a tool's in the form of a tool's result, others as an error.
@@ -357,9 +363,25 @@ impl Core {
         micros: &[(Arc<str>, u32)],
     ) {
         self.record_refusal(ask, name, refused, context, micros);
-        self.open.remove(&ask.id);
-        let line = refusal_line(&ask.id, tool, name, refused);
-        self.reply(line);
+        self.close(&ask.id);
+        self.reply_refusal(&ask.id, tool, name, refused);
+    }
+
+    /// Tells the client that a call is refused.
+    pub(super) fn reply_refusal(&mut self, key: &Key, tool: bool, name: &str, refused: &Refused) {
+        let refusal = Refusal {
+            decision: refused.decision.word(),
+            code: &refused.code,
+            reason: &refused.reason,
+            remedy: refused.remedy.as_deref(),
+            tool: name,
+        };
+        if tool {
+            self.reply(key, reply::result(key.raw(), &refusal.tool_result()));
+        } else {
+            let (reason, data) = (refusal.reason(), refusal.data());
+            self.reply_error(key, INVALID_PARAMS, &reason, Some(&data));
+        }
     }
 
     /// Requests about tasks: only those that calls of this session made.
@@ -411,26 +433,6 @@ impl Core {
         self.reach(&target)
             .is_some_and(|reached| !matches!(reached.status, Some(Status::Withheld(_))))
     }
-}
-
-/// The answer to a refused call.
-pub(super) fn refusal_line(id: &OwnedId, tool: bool, name: &str, refused: &Refused) -> Vec<u8> {
-    let refusal = Refusal {
-        decision: refused.decision.word(),
-        code: &refused.code,
-        reason: &refused.reason,
-        remedy: refused.remedy.as_deref(),
-        tool: name,
-    };
-    if tool {
-        return reply::result(id.raw(), &refusal.tool_result());
-    }
-    reply::error(
-        Some(id.raw()),
-        INVALID_PARAMS,
-        &refusal.reason(),
-        Some(&refusal.data()),
-    )
 }
 
 /// What a refusal is in the audit.

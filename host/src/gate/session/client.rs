@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::{Ask, Core, MAX_OPEN, Open, Own, Phase, Sent, params};
+use super::{Ask, Core, Key, MAX_OPEN, On, Open, Own, Phase, Sent, params, without_end};
 use crate::audit::Outcome;
 use crate::chain::{Permit, Protocol};
 use crate::mcp::method::{self, ClientNotification, ClientRequest};
@@ -16,10 +16,10 @@ use crate::wire::envelope::{
 use crate::wire::reply;
 
 impl Core {
-    /// Takes what the client sent.
-    pub fn on_client(&mut self, frame: Frame) {
+    /// Takes what the client sent, in the exchange of this number; 0 where the transport has none.
+    pub fn on_client(&mut self, frame: Frame, exchange: u64) {
         match frame {
-            Frame::Line(line) | Frame::Partial(line) => self.on_client_line(&line),
+            Frame::Line(line) | Frame::Partial(line) => self.on_client_line(&line, exchange),
             Frame::TooLong {
                 id,
                 is_request,
@@ -31,14 +31,20 @@ impl Core {
                 );
                 self.record_refused("", &reason);
                 if is_request {
-                    let id = id.as_ref().map(OwnedId::raw);
-                    self.reply(reply::error(id, INVALID_REQUEST, &reason, None));
+                    self.refuse_line(id, exchange, INVALID_REQUEST, &reason);
                 }
             }
         }
     }
 
-    fn on_client_line(&mut self, line: &Bytes) {
+    /// An error to a line that is no request, or none that can be taken up.
+    fn refuse_line(&mut self, id: Option<OwnedId>, exchange: u64, code: i64, reason: &str) {
+        let line = reply::error(id.as_ref().map(OwnedId::raw), code, reason, None);
+        let id = id.unwrap_or_else(OwnedId::null);
+        self.answer(&Key { id, exchange }, Some(code), without_end(line));
+    }
+
+    fn on_client_line(&mut self, line: &Bytes, exchange: u64) {
         let wire = self.wire;
         let envelope = match envelope::parse(line, &wire) {
             Ok(envelope) => envelope,
@@ -50,8 +56,7 @@ impl Core {
                 let is_notification =
                     malformed.id.is_none() && method::client_notification(&method).is_some();
                 if !is_notification {
-                    let id = malformed.id.as_ref().map(OwnedId::raw);
-                    self.reply(reply::error(id, malformed.code, &malformed.reason, None));
+                    self.refuse_line(malformed.id, exchange, malformed.code, &malformed.reason);
                 }
                 return;
             }
@@ -59,7 +64,8 @@ impl Core {
         let forwarded = line_of(line, &envelope);
         match envelope.message {
             Message::Request { id, method, params } => {
-                self.on_client_request(id.to_owned(), &method, params, forwarded);
+                let id = id.to_owned();
+                self.on_client_request(Key { id, exchange }, &method, params, forwarded);
             }
             Message::Notification { method, params } => {
                 self.on_client_notification(&method, params, forwarded);
@@ -71,34 +77,23 @@ impl Core {
         }
     }
 
-    fn on_client_request(
-        &mut self,
-        id: OwnedId,
-        name: &str,
-        parameters: Option<&str>,
-        line: Bytes,
-    ) {
-        if matches!(self.open.get(&id), Some(open) if !matches!(open, Open::Cancelled)) {
+    fn on_client_request(&mut self, id: Key, name: &str, parameters: Option<&str>, line: Bytes) {
+        if self.is_open(&id) {
             let reason = "a request with this id is open already";
             self.record_refused(name, reason);
-            self.reply(reply::error(Some(id.raw()), INVALID_REQUEST, reason, None));
+            self.reply_error(&id, INVALID_REQUEST, reason, None);
             return;
         }
         if self.open.len() >= MAX_OPEN {
             let reason = "too many requests are open";
             self.record_refused(name, reason);
-            self.reply(reply::error(Some(id.raw()), INTERNAL_ERROR, reason, None));
+            self.reply_error(&id, INTERNAL_ERROR, reason, None);
             return;
         }
         let method = method::client_request(name);
         if method.is_none() && !self.entry.lets_through(&self.config, name) {
             self.record_refused(name, "nobody knows this method");
-            self.reply(reply::error(
-                Some(id.raw()),
-                METHOD_NOT_FOUND,
-                "Method not found",
-                None,
-            ));
+            self.reply_error(&id, METHOD_NOT_FOUND, "Method not found", None);
             return;
         }
         let params = parameters.and_then(|text| place_of(&line, text));
@@ -114,12 +109,7 @@ impl Core {
             // A later revision's first word. Whoever is told that the method is unknown falls back to `initialize`;
             // some servers would refuse that after they have answered this.
             (Some(ClientRequest::Discover), _) => {
-                self.reply(reply::error(
-                    Some(ask.id.raw()),
-                    METHOD_NOT_FOUND,
-                    "Method not found",
-                    None,
-                ));
+                self.reply_error(&ask.id, METHOD_NOT_FOUND, "Method not found", None);
             }
             (Some(ClientRequest::Initialize), Phase::Fresh) => self.initialize(ask),
             (Some(ClientRequest::Initialize), _) => {
@@ -130,7 +120,7 @@ impl Core {
                 );
             }
             (Some(ClientRequest::Ping), Phase::Fresh | Phase::Asked | Phase::Describing) => {
-                self.reply(reply::result(ask.id.raw(), "{}"));
+                self.reply(&ask.id, reply::result(ask.id.raw(), "{}"));
             }
             (_, Phase::Fresh) => {
                 self.record_refused(&ask.name, "the session is not initialized");
@@ -141,6 +131,14 @@ impl Core {
             (_, Phase::Asked | Phase::Describing) => self.park(ask),
             _ => self.dispatch(ask),
         }
+    }
+
+    /// Whether a request with this id is open, so that an answer could mean either.
+    fn is_open(&self, key: &Key) -> bool {
+        let other = self.key_of(key.id.clone(), None);
+        self.open
+            .get(&other)
+            .is_some_and(|open| !matches!(open, Open::Cancelled))
     }
 
     /// Sends a request on, or refuses it, or parks it.
@@ -158,8 +156,8 @@ impl Core {
             // It answers nothing: what the client needs to go on, the host answers itself.
             match ask.method {
                 Some(ClientRequest::Ping | ClientRequest::SetLevel) => {
-                    self.open.remove(&ask.id);
-                    self.reply(reply::result(ask.id.raw(), "{}"));
+                    self.close(&ask.id);
+                    self.reply(&ask.id, reply::result(ask.id.raw(), "{}"));
                 }
                 _ => self.fail(
                     &ask.id,
@@ -191,21 +189,20 @@ impl Core {
     pub(super) fn send(&mut self, ask: Ask, protocol: Protocol, what: Sent) {
         let token = ask.params().and_then(params::progress_token);
         let permit = Permit::protocol(protocol, ask.line);
-        self.forward(permit);
+        self.forward(permit, On::request(&ask.id));
         let forwarded = super::Forwarded {
             name: ask.name,
             what,
             token,
         };
-        self.open
-            .insert(ask.id, Open::Forwarded(Box::new(forwarded)));
+        self.put(ask.id, Open::Forwarded(Box::new(forwarded)));
     }
 
     fn on_client_notification(&mut self, name: &str, given: Option<&str>, line: Bytes) {
         let Some(notification) = method::client_notification(name) else {
             if self.entry.lets_through(&self.config, name) && self.has_voice() {
                 self.record_plain(name, Outcome::Allowed);
-                self.forward(Permit::protocol(Protocol::Vendor, line));
+                self.forward(Permit::protocol(Protocol::Vendor, line), On::Other);
             } else {
                 let reason = if method::client_request(name).is_some() {
                     "a request without an id"
@@ -220,13 +217,13 @@ impl Core {
             ClientNotification::Initialized => self.on_initialized(line),
             ClientNotification::Cancelled => self.on_client_cancelled(given, line),
             ClientNotification::Progress if self.up => {
-                self.forward(Permit::protocol(Protocol::Progress, line));
+                self.forward(Permit::protocol(Protocol::Progress, line), On::Other);
             }
             ClientNotification::RootsListChanged if self.up => {
-                self.forward(Permit::protocol(Protocol::RootsChanged, line));
+                self.forward(Permit::protocol(Protocol::RootsChanged, line), On::Other);
             }
             ClientNotification::TaskStatus if self.up => {
-                self.forward(Permit::protocol(Protocol::Task, line));
+                self.forward(Permit::protocol(Protocol::Task, line), On::Other);
             }
             ClientNotification::Progress
             | ClientNotification::RootsListChanged
@@ -240,10 +237,11 @@ impl Core {
             self.record_refused("notifications/cancelled", "it names no request");
             return;
         };
+        let id = self.key_of(id, None);
         match self.open.get(&id) {
             Some(Open::Parked) => {
                 self.parked.retain(|ask| ask.id != id);
-                self.open.remove(&id);
+                self.close(&id);
             }
             Some(Open::Judging) => self.cancel(id),
             Some(Open::Forwarded(forwarded)) => {
@@ -252,21 +250,21 @@ impl Core {
                     return;
                 }
                 self.cancel(id);
-                self.forward(Permit::protocol(Protocol::Progress, line));
+                self.forward(Permit::protocol(Protocol::Progress, line), On::Other);
             }
             Some(Open::Cancelled) | None => {}
         }
     }
 
-    fn cancel(&mut self, id: OwnedId) {
-        self.open.insert(id.clone(), Open::Cancelled);
+    fn cancel(&mut self, id: Key) {
+        self.put(id.clone(), Open::Cancelled);
         self.cancelled.push_back(id);
         // A server need not answer what was cancelled, so the oldest are forgotten at some time.
         if self.cancelled.len() > MAX_OPEN / 4
             && let Some(oldest) = self.cancelled.pop_front()
             && matches!(self.open.get(&oldest), Some(Open::Cancelled))
         {
-            self.open.remove(&oldest);
+            self.close(&oldest);
         }
     }
 
@@ -274,7 +272,7 @@ impl Core {
     fn on_client_answer(&mut self, id: Option<&OwnedId>, line: Bytes) {
         match id {
             Some(id) if self.asked.remove(id) => {
-                self.forward(Permit::protocol(Protocol::Answer, line));
+                self.forward(Permit::protocol(Protocol::Answer, line), On::Other);
             }
             _ => self.record_refused("", "an answer to nothing that was asked"),
         }
@@ -291,7 +289,7 @@ impl Core {
         let id = self.own_id(own);
         let mut line = reply::request(&id, method, params);
         line.pop();
-        self.forward(Permit::protocol(protocol, line.into()));
+        self.forward(Permit::protocol(protocol, line.into()), On::Own);
     }
 }
 

@@ -7,19 +7,19 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Ask, Core, Forwarded, Open, Own, Phase, Sent};
+use super::{Ask, Core, Forwarded, Key, On, Open, Own, Phase, Sent};
 use crate::chain::{Permit, Protocol};
 use crate::gate::catalogue::Catalogue;
 use crate::gate::session::lane::Task;
 use crate::mcp::digest::digest;
 use crate::mcp::initialize::{self, InitializeError, ServerHello};
 use crate::mcp::{Item, ItemKey, ItemKind};
-use crate::wire::envelope::{INTERNAL_ERROR, OwnedId};
+use crate::wire::envelope::INTERNAL_ERROR;
 
 /// The server's answer to `initialize`, while it is judged.
 pub(super) struct Hello {
     /// The client's request; none after a restart.
-    pub(super) asked: Option<OwnedId>,
+    pub(super) asked: Option<Key>,
     /// The whole line.
     pub(super) line: Bytes,
     /// Where its result stands.
@@ -50,9 +50,9 @@ impl Core {
             what: Sent::Initialize,
             token: None,
         };
-        self.open
-            .insert(ask.id, Open::Forwarded(Box::new(forwarded)));
-        self.forward(Permit::protocol(Protocol::Handshake, ask.line));
+        let on = On::request(&ask.id);
+        self.put(ask.id, Open::Forwarded(Box::new(forwarded)));
+        self.forward(Permit::protocol(Protocol::Handshake, ask.line), on);
     }
 
     /// The server answered: its self-description is observed alone, before the client has its answer.
@@ -133,8 +133,8 @@ impl Core {
                 return;
             }
         };
-        if !matches!(self.open.remove(id), Some(Open::Cancelled)) {
-            self.relay(line);
+        if !matches!(self.close(id), Some(Open::Cancelled)) {
+            self.answer(id, None, line);
         }
         self.phase = Phase::Answered;
         if let Some(line) = self.early_initialized.take() {
@@ -187,7 +187,7 @@ impl Core {
         }
         self.phase = Phase::Running;
         self.replay.initialized = Some(line.clone());
-        self.forward(Permit::protocol(Protocol::Handshake, line));
+        self.forward(Permit::protocol(Protocol::Handshake, line), On::Other);
         self.read_declared();
     }
 
@@ -201,13 +201,13 @@ impl Core {
         again.extend_from_slice(&line[..id.start]);
         again.extend_from_slice(own.as_bytes());
         again.extend_from_slice(&line[id.end..]);
-        self.forward(Permit::protocol(Protocol::Handshake, again.into()));
+        self.forward(Permit::protocol(Protocol::Handshake, again.into()), On::Own);
     }
 
     /// After the replayed handshake: the client's `initialized`, its log level and its subscriptions.
     fn after_restart(&mut self) {
         if let Some(line) = self.replay.initialized.clone() {
-            self.forward(Permit::protocol(Protocol::Handshake, line));
+            self.forward(Permit::protocol(Protocol::Handshake, line), On::Other);
             if let Some(level) = self.replay.level.clone() {
                 self.send_own(
                     Own::Ignored,

@@ -13,6 +13,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{Core, Job, Out};
+use crate::chain::convert::Caller;
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
 use crate::upstream::child::Remains;
@@ -132,7 +133,13 @@ where
     W: AsyncWrite + Unpin,
 {
     let entry = Arc::new(entry);
-    let core = Core::new(host.clone(), entry.clone(), observer, Instant::now());
+    let core = Core::new(
+        host.clone(),
+        entry.clone(),
+        Caller::local(),
+        observer,
+        Instant::now(),
+    );
     let max = core.wire_limits().max_message;
     let server = Server::launch(&entry, max)?;
     let mut session = Session {
@@ -258,13 +265,14 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
             end,
         } = self.core.take();
         if !self.client_gone {
-            for part in client {
-                self.client_out.push(part);
+            for said in client {
+                self.client_out.push(said.line);
+                self.client_out.push_slice(b"\n");
             }
         }
         if let Some(to) = &mut self.server {
-            for cleared in server {
-                to.outbox.push(cleared.into_bytes());
+            for message in server {
+                to.outbox.push(message.cleared.into_bytes());
                 to.outbox.push_slice(b"\n");
             }
         }
@@ -287,13 +295,13 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         match read {
             Ok(1..) => {
                 while let Some(frame) = self.client.lines.next(&mut self.client.buffer) {
-                    self.core.on_client(frame);
+                    self.core.on_client(frame, 0);
                 }
             }
             _ => {
                 self.client.open = false;
                 if let Some(frame) = self.client.lines.end(&mut self.client.buffer) {
-                    self.core.on_client(frame);
+                    self.core.on_client(frame, 0);
                 }
                 self.drain();
             }
@@ -306,7 +314,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         };
         if let Ok(1..) = read {
             while let Some(frame) = server.inlet.lines.next(&mut server.inlet.buffer) {
-                self.core.on_server(frame);
+                self.core.on_server(frame, None);
             }
             return;
         }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::handshake::Hello;
-use super::{Core, Event, Phase};
+use super::{About, Core, Event, Phase, without_end};
 use crate::chain::convert::{self, Caller, ServerView};
 use crate::chain::observe::{self, Reading};
 use crate::chain::visibility;
@@ -449,7 +449,8 @@ impl Core {
             let declared = kinds.iter().any(|kind| self.declared.contains(kind));
             if self.phase == Phase::Running && declared && !asks && before.is_some_and(|b| b != now)
             {
-                self.reply(reply::notification(method, None));
+                let line = reply::notification(method, None);
+                self.tell(About::Session, without_end(line));
             }
         }
     }

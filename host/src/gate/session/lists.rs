@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::{Ask, Core};
+use super::{Ask, Core, Key};
 use crate::audit::Outcome;
 use crate::chain::Visibility;
 use crate::gate::catalogue::Page;
@@ -98,9 +98,9 @@ impl Core {
         }
         if withheld {
             self.record_list(&ask, Outcome::Allowed);
-            self.open.remove(&ask.id);
+            self.close(&ask.id);
             let empty = format!("{{\"{}\":[]}}", member_of(kind));
-            self.reply(reply::result(ask.id.raw(), &empty));
+            self.reply(&ask.id, reply::result(ask.id.raw(), &empty));
             return;
         }
         if !self.answered.contains(&kind) {
@@ -124,9 +124,9 @@ impl Core {
         match error {
             // The server's own error is the server's answer, where it has a voice.
             ReadingError::Server { line, id } if !withheld => {
-                self.open.remove(&ask.id);
+                self.close(&ask.id);
                 let (line, id) = (line.clone(), id.clone());
-                self.relay_under(&line, &id, ask.id.raw());
+                self.answer_under(&ask.id, &line, &id);
             }
             ReadingError::Server { .. } => {
                 self.fail(&ask.id, INTERNAL_ERROR, "the server could not list");
@@ -151,8 +151,8 @@ impl Core {
             && let Some((line, id)) = &list.absent
         {
             self.record_list(ask, Outcome::Allowed);
-            self.open.remove(&ask.id);
-            self.relay_under(line, id, ask.id.raw());
+            self.close(&ask.id);
+            self.answer_under(&ask.id, line, id);
             return;
         }
         let Some(page) = page else {
@@ -168,19 +168,16 @@ impl Core {
             .entry(Arc::as_ptr(page))
             .or_insert_with(|| splice(page, &visibility))
             .clone();
-        self.open.remove(&ask.id);
-        self.out.client.push(spliced.head);
-        self.out
-            .client
-            .push(Bytes::copy_from_slice(ask.id.raw().as_bytes()));
-        self.out.client.push(spliced.tail);
+        self.close(&ask.id);
+        let parts = [&spliced.head, ask.id.raw().as_bytes(), &spliced.tail];
+        self.answer(&ask.id, None, parts.concat().into());
     }
 
-    /// Hands the client a line of the server's under the client's id.
-    fn relay_under(&mut self, line: &Bytes, id: &Range<usize>, raw: &str) {
-        self.out.client.push(line.slice(..id.start));
-        self.out.client.push(Bytes::copy_from_slice(raw.as_bytes()));
-        self.relay(line.slice(id.end..));
+    /// Answers with an error of the server's under the client's id.
+    fn answer_under(&mut self, key: &Key, line: &Bytes, id: &Range<usize>) {
+        let code = super::results::error_in(line).and_then(super::params::error_code);
+        let parts = [&line[..id.start], key.raw().as_bytes(), &line[id.end..]];
+        self.answer(key, code.or(Some(INTERNAL_ERROR)), parts.concat().into());
     }
 
     /// The templates that the client may see.
@@ -227,21 +224,16 @@ fn splice(page: &Page, visibility: &Visibility) -> Spliced {
     let before = page.result_text();
     let after = page.list.splice(before, keep);
     if after == before {
-        let mut tail = Vec::with_capacity(page.line.len() - page.id.end + 1);
-        let head = page.line.slice(..page.id.start);
-        tail.extend_from_slice(&page.line[page.id.end..]);
-        tail.push(b'\n');
         return Spliced {
-            head,
-            tail: tail.into(),
+            head: page.line.slice(..page.id.start),
+            tail: page.line.slice(page.id.end..),
         };
     }
     let result = page.result.clone();
-    let mut line = Vec::with_capacity(page.line.len() + 1);
+    let mut line = Vec::with_capacity(page.line.len());
     line.extend_from_slice(&page.line[..result.start]);
     line.extend_from_slice(after.as_bytes());
     line.extend_from_slice(&page.line[result.end..]);
-    line.push(b'\n');
     let id = if page.id.start > result.start {
         let moved = |at: usize| at - before.len() + after.len();
         moved(page.id.start)..moved(page.id.end)

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{Core, Own, Phase};
+use super::{About, Core, Own, Phase, without_end};
 use crate::gate::reading::ReadingError;
 use crate::wire::reply;
 
@@ -51,10 +51,8 @@ impl Core {
                 "{{\"requestId\":{},\"reason\":\"the server that asked has ended\"}}",
                 id.raw()
             );
-            self.reply(reply::notification(
-                "notifications/cancelled",
-                Some(&params),
-            ));
+            let line = reply::notification("notifications/cancelled", Some(&params));
+            self.tell(About::Session, without_end(line));
         }
         self.own.clear();
         self.held.forget();

@@ -8,28 +8,34 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::calls::refusal_line;
 use super::handshake::Hello;
-use super::{CallContext, Core, Event, MAX_HANDED, Open, Own, Sent, params};
+use super::{CallContext, Core, Event, Key, MAX_HANDED, Open, Own, Sent, params};
 use crate::chain::Refused;
 use crate::chain::judge::{self, Inspection};
 use crate::mcp::list::shape_of;
 use crate::mcp::uri::normal_form;
-use crate::wire::envelope::{Envelope, INTERNAL_ERROR, Message, OwnedId};
+use crate::wire::envelope::{Envelope, INTERNAL_ERROR, Message};
 use crate::wire::{reply, scan};
 
 /// A result that was judged.
 pub struct Inspected {
-    id: OwnedId,
+    id: Key,
     method: Arc<str>,
     context: Arc<CallContext>,
     line: Bytes,
+    /// The code, if the line is an error.
+    error: Option<i64>,
     inspection: Inspection,
 }
 
 impl Core {
     /// An answer of the server's, to a request of the host's or of the client's.
-    pub(super) fn on_server_answer(&mut self, line: &Bytes, envelope: &Envelope<'_>) {
+    pub(super) fn on_server_answer(
+        &mut self,
+        line: &Bytes,
+        envelope: &Envelope<'_>,
+        origin: Option<u64>,
+    ) {
         let (id, result, error) = match &envelope.message {
             Message::Result { id, result } => (Some(id), Some(*result), None),
             Message::Error { id, error } => (id.as_ref(), None, Some(*error)),
@@ -39,30 +45,32 @@ impl Core {
             tracing::debug!(server = %self.entry.name, "an answer without an id is dropped");
             return;
         };
-        if let crate::wire::envelope::Id::String { text, .. } = id
+        // What the host asked itself is not answered on a stream of the client's.
+        if origin.is_none()
+            && let crate::wire::envelope::Id::String { text, .. } = id
             && let Some(own) = self.own.remove(&**text)
         {
             self.on_own_answer(own, line, span, result, error);
             return;
         }
-        let id = id.to_owned();
+        let id = self.key_of(id.to_owned(), origin);
         match self.open.get(&id) {
             Some(Open::Forwarded(_)) => {
-                let Some(Open::Forwarded(forwarded)) = self.open.remove(&id) else {
+                let Some(Open::Forwarded(forwarded)) = self.close(&id) else {
                     return;
                 };
                 let whole = super::client::line_of(line, envelope);
                 match forwarded.what {
-                    Sent::Initialize => self.on_initialize_answer(id, line, result),
-                    Sent::Plain => self.on_plain_answer(&id, whole, result),
-                    Sent::TaskList => self.on_task_list(&id, whole, result),
+                    Sent::Initialize => self.on_initialize_answer(id, line, result, error),
+                    Sent::Plain => self.on_plain_answer(&id, whole, result, error),
+                    Sent::TaskList => self.on_task_list(&id, whole, result, error),
                     Sent::Call(context) => {
                         self.on_call_answer(id, forwarded.name, context, whole, result, error);
                     }
                 }
             }
             Some(Open::Cancelled) => {
-                self.open.remove(&id);
+                self.close(&id);
             }
             _ => {
                 tracing::debug!(server = %self.entry.name, "an answer to nothing that was asked is dropped");
@@ -107,11 +115,17 @@ impl Core {
         }
     }
 
-    fn on_initialize_answer(&mut self, asked: OwnedId, line: &Bytes, result: Option<&str>) {
+    fn on_initialize_answer(
+        &mut self,
+        asked: Key,
+        line: &Bytes,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) {
         match result {
             Some(result) => {
                 let result = part_of(line, result);
-                self.open.insert(asked.clone(), Open::Judging);
+                self.put(asked.clone(), Open::Judging);
                 self.on_hello(Hello {
                     asked: Some(asked),
                     line: line.clone(),
@@ -125,38 +139,39 @@ impl Core {
                 self.replay.hello = None;
                 if self.view.quarantined || !self.view.enabled {
                     let reason = "the server refuses to be initialized";
-                    self.reply(reply::error(
-                        Some(asked.raw()),
-                        INTERNAL_ERROR,
-                        reason,
-                        None,
-                    ));
+                    self.reply_error(&asked, INTERNAL_ERROR, reason, None);
                 } else {
-                    self.relay(line.clone());
+                    self.answer(&asked, code_of(error), line.clone());
                 }
             }
         }
     }
 
-    fn on_plain_answer(&mut self, id: &OwnedId, line: Bytes, result: Option<&str>) {
+    fn on_plain_answer(
+        &mut self,
+        id: &Key,
+        line: Bytes,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) {
         if result.and_then(shape_of).is_some() {
             self.refuse_list_shape(id, "");
         } else {
-            self.relay(line);
+            self.answer(id, code_of(error), line);
         }
     }
 
     /// A list that answers something else: nothing of it was judged.
-    fn refuse_list_shape(&mut self, id: &OwnedId, method: &str) {
+    fn refuse_list_shape(&mut self, id: &Key, method: &str) {
         let reason = "the server answered with a list that was not asked for; it is withheld";
         self.record_refused(method, reason);
-        self.reply(reply::error(Some(id.raw()), INTERNAL_ERROR, reason, None));
+        self.reply_error(id, INTERNAL_ERROR, reason, None);
     }
 
     /// `tasks/list`: only the tasks that calls of this session made.
-    fn on_task_list(&mut self, id: &OwnedId, line: Bytes, result: Option<&str>) {
+    fn on_task_list(&mut self, id: &Key, line: Bytes, result: Option<&str>, error: Option<&str>) {
         let Some(result) = result else {
-            self.relay(line);
+            self.answer(id, code_of(error), line);
             return;
         };
         if shape_of(result).is_some() {
@@ -180,14 +195,14 @@ impl Core {
             })
         });
         match kept {
-            Some(kept) => self.reply(reply::result(id.raw(), &kept)),
-            None => self.relay(line),
+            Some(kept) => self.reply(id, reply::result(id.raw(), &kept)),
+            None => self.answer(id, None, line),
         }
     }
 
     fn on_call_answer(
         &mut self,
-        id: OwnedId,
+        id: Key,
         method: Arc<str>,
         context: Arc<CallContext>,
         line: Bytes,
@@ -213,15 +228,16 @@ impl Core {
             if let Some(result) = result {
                 self.remember_handed(result, &context);
             }
-            self.relay(line);
+            self.answer(&id, code_of(error), line);
             return;
         }
         let outcome = match (result, error) {
             (Some(result), _) => result.to_owned(),
             (None, error) => format!("{{\"error\":{}}}", error.unwrap_or("null")),
         };
+        let error = code_of(error);
         let view = self.host.view(&self.catalogue);
-        self.open.insert(id.clone(), Open::Judging);
+        self.put(id.clone(), Open::Judging);
         self.spent = true;
         self.out.jobs.push(Box::pin(async move {
             let inspection = judge::result(
@@ -237,6 +253,7 @@ impl Core {
                 method,
                 context,
                 line,
+                error,
                 inspection,
             }))
         }));
@@ -249,9 +266,10 @@ impl Core {
             method,
             context,
             line,
+            error,
             inspection,
         } = inspected;
-        let cancelled = matches!(self.open.remove(&id), Some(Open::Cancelled));
+        let cancelled = matches!(self.close(&id), Some(Open::Cancelled));
         match inspection.outcome {
             Err(refused) => {
                 self.withhold(
@@ -274,7 +292,7 @@ impl Core {
                 match replaced {
                     None => {
                         self.remember_handed(result_of(&line).unwrap_or("{}"), &context);
-                        self.relay(line);
+                        self.answer(&id, error, line);
                     }
                     Some(text) => self.reply_replaced(&id, &text, &context),
                 }
@@ -284,7 +302,7 @@ impl Core {
 
     fn withhold(
         &mut self,
-        id: &OwnedId,
+        id: &Key,
         method: &str,
         context: &CallContext,
         refused: &Refused,
@@ -293,25 +311,25 @@ impl Core {
     ) {
         self.record_result(method, context, Some(refused), Vec::new(), micros);
         if !cancelled {
-            self.reply(refusal_line(id, context.tool, &context.name, refused));
+            self.reply_refusal(id, context.tool, &context.name, refused);
         }
     }
 
     /// A replacement stands for a result, or, in the shape `{"error": …}`, for an error.
-    fn reply_replaced(&mut self, id: &OwnedId, text: &str, context: &CallContext) {
+    fn reply_replaced(&mut self, id: &Key, text: &str, context: &CallContext) {
         let members = scan::members(text).unwrap_or_default();
         match members.as_slice() {
             [only] if only.is("error") => {
                 let mut line =
                     format!("{{\"jsonrpc\":\"2.0\",\"id\":{},\"error\":", id.raw()).into_bytes();
                 line.extend_from_slice(only.value.as_bytes());
-                line.extend_from_slice(b"}\n");
-                self.reply(line);
+                line.push(b'}');
+                self.answer(id, code_of(Some(only.value)), line.into());
             }
             _ if shape_of(text).is_some() => self.refuse_list_shape(id, ""),
             _ => {
                 self.remember_handed(text, context);
-                self.reply(reply::result(id.raw(), text));
+                self.reply(id, reply::result(id.raw(), text));
             }
         }
     }
@@ -363,6 +381,20 @@ fn collect_uris(value: &str, found: &mut Vec<String>) {
         }
         _ => {}
     }
+}
+
+/// An error's code; one without a code is the server's own trouble.
+fn code_of(error: Option<&str>) -> Option<i64> {
+    error.map(|error| params::error_code(error).unwrap_or(INTERNAL_ERROR))
+}
+
+/// The error within a response's line.
+pub(super) fn error_in(line: &Bytes) -> Option<&str> {
+    let members = scan::members(std::str::from_utf8(line).ok()?).ok()?;
+    members
+        .into_iter()
+        .find(|member| member.is("error"))
+        .map(|member| member.value)
 }
 
 /// The result within a response's line.

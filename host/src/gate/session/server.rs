@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::{Core, Open, params};
+use super::{About, Core, Open, params};
 use crate::mcp::escape::visible_cut;
 use crate::mcp::method::{self, ServerNotification};
 use crate::mcp::uri::normal_form;
@@ -15,10 +15,10 @@ use crate::wire::envelope::{self, INTERNAL_ERROR, METHOD_NOT_FOUND, Message, Own
 const SHOWN: usize = 200;
 
 impl Core {
-    /// Takes what the server sent.
-    pub fn on_server(&mut self, frame: Frame) {
+    /// Takes what the server sent: on the stream of the exchange `origin`, or on the one for all.
+    pub fn on_server(&mut self, frame: Frame, origin: Option<u64>) {
         match frame {
-            Frame::Line(line) | Frame::Partial(line) => self.on_server_line(&line),
+            Frame::Line(line) | Frame::Partial(line) => self.on_server_line(&line, origin),
             Frame::TooLong {
                 id,
                 is_request,
@@ -29,12 +29,12 @@ impl Core {
                     "the server's message has {bytes} bytes, more than the {limit} allowed; raise `max_message_bytes` in \
                      [limits]"
                 );
-                self.on_bad_answer(id.filter(|_| !is_request), &reason);
+                self.on_bad_answer(id.filter(|_| !is_request), origin, &reason);
             }
         }
     }
 
-    fn on_server_line(&mut self, line: &Bytes) {
+    fn on_server_line(&mut self, line: &Bytes, origin: Option<u64>) {
         if self.on_page_again(line) {
             return;
         }
@@ -51,13 +51,13 @@ impl Core {
                 );
                 let id = malformed.id.filter(|_| malformed.method.is_none());
                 let reason = format!("the server's answer is malformed: {}", malformed.reason);
-                self.on_bad_answer(id, &reason);
+                self.on_bad_answer(id, origin, &reason);
                 return;
             }
         };
         match &envelope.message {
             Message::Result { .. } | Message::Error { .. } => {
-                self.on_server_answer(line, &envelope);
+                self.on_server_answer(line, &envelope, origin);
             }
             Message::Request { id, method, .. } => {
                 let id = id.to_owned();
@@ -65,7 +65,8 @@ impl Core {
                     || self.entry.lets_through(&self.config, method);
                 if known {
                     let whole = super::client::line_of(line, &envelope);
-                    self.on_server_request(id, method, whole);
+                    let about = origin.map_or(About::Session, About::During);
+                    self.on_server_request(id, method, whole, about);
                 } else {
                     self.record_refused(method, "the server asks what nobody knows");
                     self.answer_server(&id, METHOD_NOT_FOUND, "Method not found");
@@ -73,13 +74,13 @@ impl Core {
             }
             Message::Notification { method, params } => {
                 let whole = super::client::line_of(line, &envelope);
-                self.on_server_notification(method, *params, whole);
+                self.on_server_notification(method, *params, whole, origin);
             }
         }
     }
 
     /// An answer that cannot be used: who waits for it is told.
-    fn on_bad_answer(&mut self, id: Option<OwnedId>, reason: &str) {
+    fn on_bad_answer(&mut self, id: Option<OwnedId>, origin: Option<u64>, reason: &str) {
         self.record_refused("", reason);
         let Some(id) = id else { return };
         let text = id.raw().trim_matches('"').to_owned();
@@ -89,38 +90,59 @@ impl Core {
             }
             Some(super::Own::Initialize) => self.out.end = Some(reason.to_owned()),
             Some(super::Own::Ignored) => {}
-            None if matches!(self.open.get(&id), Some(Open::Forwarded(_))) => {
-                self.fail(&id, INTERNAL_ERROR, reason);
+            None => {
+                let key = self.key_of(id, origin);
+                if matches!(self.open.get(&key), Some(Open::Forwarded(_))) {
+                    self.fail(&key, INTERNAL_ERROR, reason);
+                }
             }
-            None => {}
         }
     }
 
-    fn on_server_notification(&mut self, name: &str, given: Option<&str>, line: Bytes) {
+    fn on_server_notification(
+        &mut self,
+        name: &str,
+        given: Option<&str>,
+        line: Bytes,
+        origin: Option<u64>,
+    ) {
+        let mut about = origin.map_or(About::Session, About::During);
         match method::server_notification(name) {
             Some(ServerNotification::ListChanged(kinds)) => self.read_for_server(kinds),
             Some(notification) => {
-                if self.concerns_client(notification, given) {
-                    self.say(super::voice::Said::Notification(line));
+                if self.concerns_client(notification, given, &mut about) {
+                    self.say(super::voice::Said::Notification(line, about));
                 }
             }
             None if self.entry.lets_through(&self.config, name) => {
-                self.say(super::voice::Said::Notification(line));
+                self.say(super::voice::Said::Notification(line, about));
             }
             None => self.record_refused(name, "nobody knows this notification"),
         }
     }
 
-    /// Whether a notification is about something the client has to do with.
-    fn concerns_client(&mut self, notification: ServerNotification, given: Option<&str>) -> bool {
+    /// Whether a notification is about something the client has to do with; `about` becomes the request that it is
+    /// about, where it says so.
+    fn concerns_client(
+        &mut self,
+        notification: ServerNotification,
+        given: Option<&str>,
+        about: &mut About,
+    ) -> bool {
         match notification {
             ServerNotification::Progress => {
                 let Some(token) = given.and_then(params::told_token) else {
                     return false;
                 };
-                self.open.values().any(
-                    |open| matches!(open, Open::Forwarded(f) if f.token.as_deref() == Some(token)),
-                ) || !self.tasks.is_empty()
+                let meant = self.open.iter().find(
+                    |(_, open)| matches!(open, Open::Forwarded(f) if f.token.as_deref() == Some(token)),
+                );
+                if let Some((key, _)) = meant
+                    && *about == About::Session
+                {
+                    *about = About::During(key.exchange);
+                }
+                meant.is_some() || !self.tasks.is_empty()
             }
             ServerNotification::Cancelled => {
                 let id = given.and_then(params::request_id);

@@ -71,7 +71,7 @@ impl Play {
             .enable_all()
             .build()
             .unwrap();
-        let core = Core::new(host(), Arc::new(entry), observer, now);
+        let core = Core::new(host(), Arc::new(entry), Caller::local(), observer, now);
         let (asked, called, answers) = (Vec::new(), Vec::new(), BTreeMap::new());
         Self {
             core,
@@ -85,7 +85,7 @@ impl Play {
     }
 
     fn client(&mut self, line: &str) {
-        self.core.on_client(Frame::Line(line.to_owned().into()));
+        self.core.on_client(Frame::Line(line.to_owned().into()), 0);
         self.spread();
     }
 
@@ -103,7 +103,8 @@ impl Play {
     }
 
     fn server(&mut self, line: &str) {
-        self.core.on_server(Frame::Line(line.to_owned().into()));
+        self.core
+            .on_server(Frame::Line(line.to_owned().into()), None);
         self.spread();
     }
 
@@ -130,8 +131,8 @@ impl Play {
     fn spread(&mut self) {
         loop {
             let out = self.core.take();
-            for cleared in out.server {
-                let message: Value = serde_json::from_slice(&cleared.into_bytes()).unwrap();
+            for sent in out.server {
+                let message: Value = serde_json::from_slice(&sent.cleared.into_bytes()).unwrap();
                 if message["method"] == "tools/call" {
                     self.called
                         .push(message["params"]["name"].as_str().unwrap().to_owned());
@@ -140,9 +141,8 @@ impl Play {
                     self.asked.push(message);
                 }
             }
-            let text: Vec<u8> = out.client.concat();
-            for line in text.split(|b| *b == b'\n').filter(|line| !line.is_empty()) {
-                let message: Value = serde_json::from_slice(line).unwrap();
+            for said in out.client {
+                let message: Value = serde_json::from_slice(&said.line).unwrap();
                 if message.get("method").is_none() {
                     let id = message["id"].as_u64().unwrap();
                     self.answers.entry(id).or_default().push(message);

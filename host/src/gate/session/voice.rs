@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Core, Phase};
+use super::{About, Core, On, Phase};
 use crate::chain::{Permit, Protocol};
 use crate::mcp::method::{self, ServerRequest};
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_REQUEST, OwnedId};
@@ -27,9 +27,9 @@ const HOLD: Duration = Duration::from_secs(1);
 /// What a server says.
 pub(super) enum Said {
     /// It asks.
-    Request(OwnedId, Bytes),
+    Request(OwnedId, Bytes, About),
     /// It tells.
-    Notification(Bytes),
+    Notification(Bytes, About),
 }
 
 /// What is held back.
@@ -61,12 +61,18 @@ impl Core {
     }
 
     /// A request of the server's.
-    pub(super) fn on_server_request(&mut self, id: OwnedId, method: &str, line: Bytes) {
+    pub(super) fn on_server_request(
+        &mut self,
+        id: OwnedId,
+        method: &str,
+        line: Bytes,
+        about: About,
+    ) {
         // Whether the other side lives is the host's to say as long as the server has no voice.
         if !self.has_voice() && method::server_request(method) == Some(ServerRequest::Ping) {
             let mut line = reply::result(id.raw(), "{}");
             line.pop();
-            self.forward(Permit::protocol(Protocol::Answer, line.into()));
+            self.forward(Permit::protocol(Protocol::Answer, line.into()), On::Other);
             return;
         }
         if self.asked.contains(&id) {
@@ -78,7 +84,7 @@ impl Core {
             );
             return;
         }
-        self.say(Said::Request(id, line));
+        self.say(Said::Request(id, line, about));
     }
 
     /// Lets the server say something: now, later, or not at all.
@@ -89,7 +95,7 @@ impl Core {
         }
         let may_come = !self.view.quarantined && self.view.enabled && self.phase == Phase::Running;
         let size = match &said {
-            Said::Request(_, line) | Said::Notification(line) => line.len(),
+            Said::Request(_, line, _) | Said::Notification(line, _) => line.len(),
         };
         let fits = self.held.said.len() < MAX_HELD && self.held.bytes + size <= MAX_HELD_BYTES;
         if may_come && !self.held.judged && fits {
@@ -103,17 +109,17 @@ impl Core {
 
     fn hear(&mut self, said: Said) {
         match said {
-            Said::Request(id, line) => {
+            Said::Request(id, line, about) => {
                 self.asked.insert(id);
-                self.relay(line);
+                self.tell(about, line);
             }
-            Said::Notification(line) => self.relay(line),
+            Said::Notification(line, about) => self.tell(about, line),
         }
     }
 
     /// The server gets an error for what it asks; what it tells is dropped.
     fn silence(&mut self, said: Said) {
-        if let Said::Request(id, _) = said {
+        if let Said::Request(id, ..) = said {
             self.record_refused("", "a request of a server that has no voice");
             self.answer_server(&id, INTERNAL_ERROR, "not available");
         }
@@ -123,7 +129,7 @@ impl Core {
     pub(super) fn answer_server(&mut self, id: &OwnedId, code: i64, message: &str) {
         let mut line = reply::error(Some(id.raw()), code, message, None);
         line.pop();
-        self.forward(Permit::protocol(Protocol::Answer, line.into()));
+        self.forward(Permit::protocol(Protocol::Answer, line.into()), On::Other);
     }
 
     /// After something was judged: what was held back is said, or silenced for good.

@@ -90,6 +90,14 @@ impl OwnedId {
         }
     }
 
+    /// What stands in an answer to something whose id could not be read.
+    pub fn null() -> Self {
+        Self {
+            raw: "null".into(),
+            meaning: None,
+        }
+    }
+
     /// As it was written.
     pub fn raw(&self) -> &str {
         &self.raw
