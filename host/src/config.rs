@@ -4,6 +4,7 @@
 //! once; nothing else sees raw values. Knows files, lines and keys. Knows nothing of what the settings lead to.
 
 mod check;
+mod http;
 mod json;
 pub mod names;
 mod place;
@@ -14,6 +15,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ledger::Standing;
+
+pub use http::{
+    AuthConfig, HttpConfig, HttpLimits, JwksSource, JwtAlgorithm, JwtConfig, TlsConfig,
+};
 
 /// The whole configuration, from `witgate.toml` or, where there is none, all defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,6 +39,8 @@ pub struct Config {
     pub servers: BTreeMap<String, ServerConfig>,
     /// `[audit]`.
     pub audit: AuditConfig,
+    /// `[http]`: what `witgate serve` does.
+    pub http: HttpConfig,
     /// Whether the line that counts what waits is appended to `instructions`.
     pub notice: bool,
 }
@@ -236,6 +243,7 @@ impl Config {
             },
             servers: BTreeMap::new(),
             audit: AuditConfig::default(),
+            http: HttpConfig::default(),
             notice: true,
         }
     }

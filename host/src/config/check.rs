@@ -2,6 +2,8 @@
 //!
 //! Knows each key by name. Knows nothing of TOML's spelling, which is `reader`'s.
 
+mod http;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -61,7 +63,7 @@ pub(super) fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
         }
     }
     if let Some(field) = root.get("http") {
-        return Err(absent(&field, "serves no HTTP yet; remove the section"));
+        config.http = http::http(field.section()?, dir)?;
     }
     root.finish()?;
     Ok(config)

@@ -152,7 +152,6 @@ fn a_wrong_type_or_value_names_key_line_and_what_would_do() {
 #[test]
 fn what_a_later_version_has_is_refused_by_name() {
     for (text, line, key) in [
-        ("version = 1\n[http]\nlisten = \"x\"", 2, "http"),
         (
             "version = 1\n[server.a]\nurl = \"https://a\"",
             3,
