@@ -11,6 +11,7 @@ pub mod item;
 pub mod list;
 pub mod method;
 pub mod refusal;
+pub mod stateless;
 pub mod template;
 pub mod uri;
 

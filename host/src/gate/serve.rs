@@ -3,18 +3,53 @@
 //! Knows which session a message belongs to and runs it; decides nothing. What HTTP is (headers, streams of events,
 //! status codes) is `front`'s to know.
 
-use std::sync::Arc;
+mod child;
+mod exchange;
+mod session;
+mod spread;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
 use crate::chain::convert::Caller;
-use crate::gate::Host;
-use crate::gate::session::io::SessionError;
+use crate::gate::wrap::{WrapError, observer, resolve};
+use crate::gate::{Host, ServerEntry};
+use crate::ledger::{Commit, Op};
+use crate::mcp::stateless;
+use crate::upstream::LaunchError;
+
+pub use exchange::{Exchange, Listening, Said};
+pub use session::Session;
+
+/// How long a session of 2026-07-28 is kept after its last request: its catalogue is read again after that.
+const KEEP: Duration = Duration::from_secs(300);
+
+/// How often sessions that nobody uses are looked for, and observers that ended are written down.
+const SWEEP: Duration = Duration::from_secs(1);
+
+/// The most sessions of 2026-07-28 that are kept: callers times capabilities times servers.
+const MAX_KEPT: usize = 10_000;
 
 /// All servers of the configuration, and the sessions with them.
 pub struct Gateway {
     /// What all sessions share.
     pub host: Arc<Host>,
+    kept: Mutex<HashMap<Who, Vec<Arc<Session>>>>,
+    open: Mutex<Vec<std::sync::Weak<Session>>>,
+    tasks: Mutex<HashMap<(String, String), Arc<crate::gate::session::Tasks>>>,
+    ended: Mutex<Vec<String>>,
+}
+
+/// Whose requests of 2026-07-28 share a session.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Who {
+    server: String,
+    caller: Caller,
+    /// The client's capabilities, as it wrote them.
+    capabilities: String,
 }
 
 /// A session cannot be opened.
@@ -24,145 +59,206 @@ pub enum OpenError {
     #[error("no server is called `{0}`; the servers stand in the configuration, in [server.NAME]")]
     UnknownServer(String),
     /// Too many sessions are open.
-    #[error("{open} sessions are open; raise `{key}` in [http]")]
+    #[error("{open} sessions are open; raise `{key}` in [http.limits]")]
     TooMany {
         /// How many are.
         open: usize,
         /// The setting.
         key: &'static str,
     },
-    /// The server cannot be reached or started.
+    /// The message does not say what a request of 2026-07-28 must.
     #[error(transparent)]
-    Session(#[from] SessionError),
-}
-
-/// A connection of one caller to one server: in revisions that begin with `initialize`, a session of MCP; in
-/// 2026-07-28, all requests of a caller whose client has the same capabilities.
-pub struct Session {
-    caller: Caller,
-}
-
-/// What comes back to the client about one request.
-#[derive(Debug)]
-pub enum Said {
-    /// The server answers with a stream: what it says will come one after the other.
-    Streams,
-    /// A message that is not the answer: a notification, or a request of the server's.
-    Message(Bytes),
-    /// The answer; nothing follows. `error` is the code, if it is an error.
-    Answer {
-        /// The whole message, without a line end.
-        line: Bytes,
-        /// The error's code.
-        error: Option<i64>,
-    },
-}
-
-/// One request under way. In 2026-07-28 dropping it before the answer cancels the request; otherwise the request goes on
-/// without it.
-pub struct Exchange {
-    session: Arc<Session>,
-}
-
-/// What the server says to none of the client's requests in particular: a stream of its own.
-pub struct Listening {
-    session: Arc<Session>,
+    Meta(#[from] stateless::MetaError),
+    /// The configuration cannot be used for it.
+    #[error(transparent)]
+    Server(#[from] WrapError),
+    /// The server cannot be started.
+    #[error(transparent)]
+    Launch(#[from] LaunchError),
 }
 
 impl Gateway {
-    /// Over the servers of the host's configuration.
+    /// Over the servers of the host's configuration. Needs the runtime that the sessions will run on.
     pub fn new(host: Arc<Host>) -> Arc<Self> {
-        Arc::new(Self { host })
+        let gateway = Arc::new(Self {
+            host,
+            kept: Mutex::default(),
+            open: Mutex::default(),
+            tasks: Mutex::default(),
+            ended: Mutex::default(),
+        });
+        let weak = Arc::downgrade(&gateway);
+        tokio::spawn(async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                let Some(gateway) = weak.upgrade() else {
+                    return;
+                };
+                gateway.sweep(Instant::now());
+                gateway.write_ended().await;
+            }
+        });
+        gateway
     }
 
-    /// Whether the configuration in force has a server of this name that may be used over HTTP.
+    /// Whether the configuration in force has a server of this name.
     pub fn knows(&self, server: &str) -> bool {
         self.host.config.load().servers.contains_key(server)
     }
 
+    /// How many sessions run, of both kinds.
+    pub fn sessions(&self) -> usize {
+        let mut open = lock(&self.open);
+        open.retain(|session| session.upgrade().is_some_and(|s| s.is_over().is_none()));
+        open.len()
+    }
+
     /// Opens a session, for a client that is about to say `initialize`.
+    ///
+    /// # Errors
+    /// If no server has that name, or it cannot be started.
     pub async fn open(
         self: &Arc<Self>,
         server: &str,
         caller: Caller,
     ) -> Result<Arc<Session>, OpenError> {
-        let _ = (server, caller);
-        todo!()
+        let entry = self.entry(server)?;
+        self.begin(entry, caller, false)
     }
 
     /// The session for a request of 2026-07-28: `line` is the whole message, well-formed, with `_meta`.
+    ///
+    /// # Errors
+    /// If no server has that name, it cannot be started, or `_meta` lacks what such a request must have.
     pub async fn stateless(
         self: &Arc<Self>,
         server: &str,
         caller: Caller,
         line: &Bytes,
     ) -> Result<Arc<Session>, OpenError> {
-        let _ = (server, caller, line);
-        todo!()
+        let meta = stateless::Meta::of_line(line)?;
+        let who = Who {
+            server: server.to_owned(),
+            caller,
+            capabilities: meta.capabilities.to_owned(),
+        };
+        let named = stateless::names(line);
+        if let Some(found) = self.find(&who, &named) {
+            return Ok(found);
+        }
+        let entry = self.entry(server)?;
+        let mut kept = lock(&self.kept);
+        let open = kept.values().map(Vec::len).sum();
+        if open >= MAX_KEPT {
+            let key = "max_sessions";
+            return Err(OpenError::TooMany { open, key });
+        }
+        let session = self.begin(entry, who.caller.clone(), true)?;
+        session.reserve(&named);
+        kept.entry(who).or_default().push(session.clone());
+        Ok(session)
+    }
+
+    /// A session that can take the request: one whose server tells its requests apart by their streams takes all,
+    /// another only those whose id and progress token nobody uses at the moment.
+    fn find(&self, who: &Who, named: &stateless::Names) -> Option<Arc<Session>> {
+        let mut kept = lock(&self.kept);
+        let sessions = kept.get_mut(who)?;
+        sessions.retain(|session| session.is_over().is_none());
+        sessions
+            .iter()
+            .find(|session| session.reserve(named))
+            .cloned()
+    }
+
+    fn entry(&self, server: &str) -> Result<ServerEntry, OpenError> {
+        let config = self.host.config.load();
+        if !config.servers.contains_key(server) {
+            return Err(OpenError::UnknownServer(server.to_owned()));
+        }
+        Ok(resolve(&config, server, &[])?)
+    }
+
+    fn begin(
+        self: &Arc<Self>,
+        entry: ServerEntry,
+        caller: Caller,
+        stateless: bool,
+    ) -> Result<Arc<Session>, OpenError> {
+        let tasks = lock(&self.tasks)
+            .entry((entry.name.clone(), caller.id.clone()))
+            .or_default()
+            .clone();
+        let observer = observer(&entry.name);
+        let session = Session::begin(self, entry, caller, observer, tasks, stateless)?;
+        lock(&self.open).push(Arc::downgrade(&session));
+        Ok(session)
+    }
+
+    /// An observer's connection has ended.
+    fn observer_ended(&self, id: String) {
+        lock(&self.ended).push(id);
+    }
+
+    async fn write_ended(&self) {
+        let ended = std::mem::take(&mut *lock(&self.ended));
+        if ended.is_empty() {
+            return;
+        }
+        let ops = ended
+            .iter()
+            .map(|id| Op::ObserverEnds { id: id.clone() })
+            .collect();
+        let commit = Commit {
+            based_on: None,
+            ops,
+        };
+        if let Err(error) = self.host.ledger.commit(commit).await {
+            tracing::warn!("{error}");
+            lock(&self.ended).extend(ended);
+        }
+    }
+
+    /// Ends sessions of 2026-07-28 that nobody used for a while, and forgets those that are over.
+    fn sweep(&self, now: Instant) {
+        let mut idle = Vec::new();
+        let mut kept = lock(&self.kept);
+        kept.retain(|_, sessions| {
+            sessions.retain(|session| {
+                let keep = session.is_over().is_none()
+                    && (session.is_busy() || now.duration_since(session.last_used()) < KEEP);
+                if !keep {
+                    idle.push(session.clone());
+                }
+                keep
+            });
+            !sessions.is_empty()
+        });
+        drop(kept);
+        for session in idle {
+            session.end("nobody used it");
+        }
+        lock(&self.open).retain(|session| session.strong_count() > 0);
     }
 
     /// Ends every session and every server's process; requests under way may be answered until then.
     pub async fn close(&self) {
-        todo!()
-    }
-}
-
-impl Session {
-    /// Who it belongs to.
-    pub fn caller(&self) -> &Caller {
-        &self.caller
-    }
-
-    /// Why it is over, if it is: the server is gone for good, or the session was closed.
-    pub fn is_over(&self) -> Option<String> {
-        todo!()
-    }
-
-    /// Begins a request: one message, not yet checked. `params` are the `Mcp-Param-*` headers that came with it (name
-    /// after the prefix, raw value), in 2026-07-28 only.
-    pub fn request(
-        self: &Arc<Self>,
-        line: Bytes,
-        params: Option<Vec<(String, String)>>,
-    ) -> Exchange {
-        let _ = (line, params);
-        Exchange {
-            session: self.clone(),
+        let open: Vec<_> = lock(&self.open)
+            .drain(..)
+            .filter_map(|session| session.upgrade())
+            .collect();
+        for session in &open {
+            session.end("the gate ends");
         }
-    }
-
-    /// Takes a notification or an answer of the client's; what cannot be understood comes back as an error line.
-    pub async fn tell(self: &Arc<Self>, line: Bytes) -> Option<Bytes> {
-        let _ = line;
-        todo!()
-    }
-
-    /// What belongs to no request. What was said while nobody listened comes first, as far as it was kept.
-    pub fn listen(self: &Arc<Self>) -> Listening {
-        Listening {
-            session: self.clone(),
+        for session in open {
+            session.ended().await;
         }
-    }
-
-    /// Ends the session and its connection to the server.
-    pub async fn close(&self) {
-        todo!()
+        lock(&self.kept).clear();
+        self.write_ended().await;
     }
 }
 
-impl Exchange {
-    /// What comes next; none after the answer, or if the session ended without one. Work for the request is done while
-    /// this is polled.
-    pub async fn next(&mut self) -> Option<Said> {
-        let _ = &self.session;
-        todo!()
-    }
-}
-
-impl Listening {
-    /// What comes next; none when the session is over.
-    pub async fn next(&mut self) -> Option<Bytes> {
-        let _ = &self.session;
-        todo!()
-    }
+/// A panic elsewhere leaves nothing half done under these locks: each guards one step of a state machine.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

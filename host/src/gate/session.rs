@@ -22,7 +22,7 @@ mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -49,6 +49,9 @@ const MAX_OPEN: usize = 4096;
 
 /// The most URIs that results handed to the session and that it remembers.
 const MAX_HANDED: usize = 10_000;
+
+/// The most tasks that are remembered for one caller.
+const MAX_TASKS: usize = 10_000;
 
 /// Something that a job brings back.
 pub enum Event {
@@ -90,8 +93,10 @@ pub enum About {
     Answer(Key, Option<i64>),
     /// It was said while a request of this exchange was under way, and because of it.
     During(u64),
-    /// It belongs to no request.
+    /// The server said it on a stream for everything, and not what it belongs to.
     Session,
+    /// It belongs to no request.
+    Standing,
 }
 
 /// A line for the client.
@@ -113,8 +118,8 @@ pub enum On {
         /// The text of the tool's definition.
         definition: Option<Arc<str>>,
     },
-    /// A request of the host's own.
-    Own,
+    /// A request of the host's own, with this id.
+    Own(String),
     /// A notification, or an answer to a request of the server's.
     Other,
 }
@@ -145,8 +150,8 @@ pub struct Out {
     pub client: Vec<ToClient>,
     /// For the server, in order.
     pub server: Vec<ToServer>,
-    /// Work to be done.
-    pub jobs: Vec<Job>,
+    /// Work to be done, with the exchange whose answer waits for it, if one alone does.
+    pub jobs: Vec<(Option<u64>, Job)>,
     /// The session is over, for this reason.
     pub end: Option<String>,
 }
@@ -286,6 +291,72 @@ struct Replay {
     level: Option<String>,
 }
 
+/// The tasks that calls have made, with what their results must be judged with.
+#[derive(Default)]
+pub struct Tasks(Mutex<HashMap<String, Arc<CallContext>>>);
+
+impl Tasks {
+    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<CallContext>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn get(&self, id: &str) -> Option<Arc<CallContext>> {
+        self.all().get(id).cloned()
+    }
+
+    fn has(&self, id: &str) -> bool {
+        self.all().contains_key(id)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
+    fn insert(&self, id: String, context: Arc<CallContext>) {
+        let mut all = self.all();
+        if all.len() >= MAX_TASKS
+            && let Some(some) = all.keys().next().cloned()
+        {
+            all.remove(&some);
+        }
+        all.insert(id, context);
+    }
+
+    fn clear(&self) {
+        self.all().clear();
+    }
+}
+
+/// What a session begins with.
+pub struct Opening {
+    /// What all sessions of the process share.
+    pub host: Arc<Host>,
+    /// The server.
+    pub entry: Arc<ServerEntry>,
+    /// Who sends the client's messages.
+    pub caller: Caller,
+    /// What the session is called where its readings are recorded.
+    pub observer: Observer,
+    /// The tasks that calls made before, if sessions share them.
+    pub tasks: Arc<Tasks>,
+    /// Whether the server answers each exchange on a stream of its own, so that ids need not differ.
+    pub separate: bool,
+}
+
+impl Opening {
+    /// The session of a person's client on stdio.
+    pub fn local(host: Arc<Host>, entry: Arc<ServerEntry>, observer: Observer) -> Self {
+        Self {
+            host,
+            entry,
+            caller: Caller::local(),
+            observer,
+            tasks: Arc::default(),
+            separate: false,
+        }
+    }
+}
+
 /// The state of a session.
 pub struct Core {
     host: Arc<Host>,
@@ -337,7 +408,10 @@ pub struct Core {
     answers: lists::Answers,
     held: voice::Held,
     handed: HashSet<String>,
-    tasks: HashMap<String, Arc<CallContext>>,
+    tasks: Arc<Tasks>,
+    separate: bool,
+    /// The headers that mirror arguments of the message being taken up.
+    params: Option<Vec<(String, String)>>,
     confirming: bool,
     refilling: bool,
     spent: bool,
@@ -348,13 +422,15 @@ pub struct Core {
 
 impl Core {
     /// A session that has said nothing yet, to a server that runs.
-    pub fn new(
-        host: Arc<Host>,
-        entry: Arc<ServerEntry>,
-        caller: Caller,
-        observer: Observer,
-        now: Instant,
-    ) -> Self {
+    pub fn new(opening: Opening, now: Instant) -> Self {
+        let Opening {
+            host,
+            entry,
+            caller,
+            observer,
+            tasks,
+            separate,
+        } = opening;
         let config = host.config.load_full();
         let snapshot = host.ledger.snapshot();
         let view = entry.view(&config, &snapshot);
@@ -411,7 +487,9 @@ impl Core {
             answers: lists::Answers::default(),
             held: voice::Held::default(),
             handed: HashSet::new(),
-            tasks: HashMap::new(),
+            tasks,
+            separate,
+            params: None,
             confirming: false,
             refilling: false,
             spent: false,
@@ -480,10 +558,11 @@ impl Core {
             self.spent = false;
             self.refilling = true;
             let generation = self.generation.clone();
-            self.out.jobs.push(Box::pin(async move {
+            let refill = Box::pin(async move {
                 generation.refill().await;
                 Event::Refilled
-            }));
+            });
+            self.out.jobs.push((None, refill));
         }
     }
 

@@ -142,7 +142,7 @@ impl Core {
             return;
         }
         let ledger = self.host.ledger.clone();
-        self.out.jobs.push(Box::pin(async move {
+        let confirming = Box::pin(async move {
             let refused = match ledger.confirm().await {
                 // A ledger that answers and still is not fresh is not to be waited for.
                 Ok(_) if ledger.age() > MAX_LEDGER_AGE => Some(Refused::unavailable(
@@ -153,7 +153,8 @@ impl Core {
                 Err(error) => Some(ledger_refusal(&error)),
             };
             Event::Confirmed(refused.map(Box::new))
-        }));
+        });
+        self.out.jobs.push((None, confirming));
     }
 
     /// The ledger answered: what was parked goes on, or is refused.
@@ -272,7 +273,8 @@ impl Core {
         }
         self.spent = true;
         let status = reached.status;
-        self.out.jobs.push(Box::pin(async move {
+        let exchange = Some(ask.id.exchange);
+        let judging = Box::pin(async move {
             let judgement = judge::call(
                 &context.generation,
                 &view,
@@ -289,7 +291,8 @@ impl Core {
                 judgement,
                 bound,
             }))
-        }));
+        });
+        self.out.jobs.push((exchange, judging));
     }
 
     /// A job has judged a call: the verdict is remembered, and followed.
@@ -405,7 +408,7 @@ impl Core {
             return;
         }
         let id = ask.params().and_then(params::task_id);
-        let Some(context) = id.and_then(|id| self.tasks.get(&*id).cloned()) else {
+        let Some(context) = id.and_then(|id| self.tasks.get(&id)) else {
             let reason = "no call of this session made this task";
             self.record_refused(&ask.name, reason);
             self.fail(&ask.id, INVALID_PARAMS, reason);

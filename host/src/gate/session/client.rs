@@ -18,6 +18,18 @@ use crate::wire::reply;
 impl Core {
     /// Takes what the client sent, in the exchange of this number; 0 where the transport has none.
     pub fn on_client(&mut self, frame: Frame, exchange: u64) {
+        self.on_client_with(frame, exchange, None);
+    }
+
+    /// As [`Self::on_client`], with the `Mcp-Param-*` headers that came with the message: the name after the prefix,
+    /// and the raw value.
+    pub fn on_client_with(
+        &mut self,
+        frame: Frame,
+        exchange: u64,
+        params: Option<Vec<(String, String)>>,
+    ) {
+        self.params = params;
         match frame {
             Frame::Line(line) | Frame::Partial(line) => self.on_client_line(&line, exchange),
             Frame::TooLong {
@@ -135,6 +147,9 @@ impl Core {
 
     /// Whether a request with this id is open, so that an answer could mean either.
     fn is_open(&self, key: &Key) -> bool {
+        if self.separate {
+            return self.open.contains_key(key);
+        }
         let other = self.key_of(key.id.clone(), None);
         self.open
             .get(&other)
@@ -256,6 +271,36 @@ impl Core {
         }
     }
 
+    /// The client is gone that waited for what came in an exchange: whatever is open of it is cancelled, and the
+    /// server is told, unless its stream of it is closed anyway.
+    pub fn on_exchange_gone(&mut self, exchange: u64) {
+        let gone = self.open.keys().filter(|key| key.exchange == exchange);
+        let gone: Vec<Key> = gone.cloned().collect();
+        for key in gone {
+            match self.open.get(&key) {
+                Some(Open::Parked) => {
+                    self.parked.retain(|ask| ask.id != key);
+                    self.close(&key);
+                }
+                Some(Open::Forwarded(_)) if self.separate => {
+                    self.close(&key);
+                }
+                Some(Open::Forwarded(_)) => {
+                    let params = format!(
+                        "{{\"requestId\":{},\"reason\":\"the client is gone\"}}",
+                        key.raw()
+                    );
+                    let line = reply::notification("notifications/cancelled", Some(&params));
+                    let permit = Permit::protocol(Protocol::Progress, without_end(line));
+                    self.forward(permit, On::Other);
+                    self.cancel(key);
+                }
+                Some(Open::Judging) => self.cancel(key),
+                Some(Open::Cancelled) | None => {}
+            }
+        }
+    }
+
     fn cancel(&mut self, id: Key) {
         self.put(id.clone(), Open::Cancelled);
         self.cancelled.push_back(id);
@@ -287,9 +332,9 @@ impl Core {
         params: Option<&str>,
     ) {
         let id = self.own_id(own);
-        let mut line = reply::request(&id, method, params);
-        line.pop();
-        self.forward(Permit::protocol(protocol, line.into()), On::Own);
+        let line = reply::request(&id, method, params);
+        let permit = Permit::protocol(protocol, without_end(line));
+        self.forward(permit, On::Own(id));
     }
 }
 

@@ -201,7 +201,10 @@ impl Core {
         again.extend_from_slice(&line[..id.start]);
         again.extend_from_slice(own.as_bytes());
         again.extend_from_slice(&line[id.end..]);
-        self.forward(Permit::protocol(Protocol::Handshake, again.into()), On::Own);
+        self.forward(
+            Permit::protocol(Protocol::Handshake, again.into()),
+            On::Own(own),
+        );
     }
 
     /// After the replayed handshake: the client's `initialized`, its log level and its subscriptions.

@@ -12,8 +12,7 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite};
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Core, Job, Out};
-use crate::chain::convert::Caller;
+use super::{Core, Job, Opening, Out};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
 use crate::upstream::child::Remains;
@@ -134,10 +133,7 @@ where
 {
     let entry = Arc::new(entry);
     let core = Core::new(
-        host.clone(),
-        entry.clone(),
-        Caller::local(),
-        observer,
+        Opening::local(host.clone(), entry.clone(), observer),
         Instant::now(),
     );
     let max = core.wire_limits().max_message;
@@ -276,7 +272,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
                 to.outbox.push_slice(b"\n");
             }
         }
-        self.jobs.extend(jobs);
+        self.jobs.extend(jobs.into_iter().map(|(_, job)| job));
         if let Some(reason) = end {
             self.ended.get_or_insert(Ended::Because(reason));
         }

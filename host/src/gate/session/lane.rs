@@ -275,7 +275,7 @@ impl Core {
         }
         self.lane.busy = true;
         let observed = work.reading.is_some();
-        self.out.jobs.push(Box::pin(async move {
+        let settling = Box::pin(async move {
             let outcome = work.run().await;
             let closed = work.close;
             Event::Settled(Box::new(Settled {
@@ -288,7 +288,8 @@ impl Core {
                 observed,
                 outcome,
             }))
-        }));
+        });
+        self.out.jobs.push((None, settling));
     }
 
     /// What the answer to `initialize` says to the end: the self-description, and that the server offers nothing of
@@ -450,7 +451,7 @@ impl Core {
             if self.phase == Phase::Running && declared && !asks && before.is_some_and(|b| b != now)
             {
                 let line = reply::notification(method, None);
-                self.tell(About::Session, without_end(line));
+                self.tell(About::Standing, without_end(line));
             }
         }
     }

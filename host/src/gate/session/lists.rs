@@ -22,11 +22,11 @@ use crate::wire::{reply, scan};
 /// Answers that were made already, for as long as nothing they depend on changes.
 #[derive(Default)]
 pub(super) struct Answers {
-    pages: HashMap<*const Page, Spliced>,
+    pages: HashMap<usize, Spliced>,
     templates: Option<Arc<[(ItemKey, Template)]>>,
 }
 
-// The pointer is a key only: it is never followed, and the catalogue keeps the page alive while it is in the map.
+// The key is the page's address, which is its alone: the catalogue keeps the page alive while it is in the map.
 #[derive(Clone)]
 struct Spliced {
     head: Bytes,
@@ -165,7 +165,7 @@ impl Core {
         let spliced = self
             .answers
             .pages
-            .entry(Arc::as_ptr(page))
+            .entry(Arc::as_ptr(page).addr())
             .or_insert_with(|| splice(page, &visibility))
             .clone();
         self.close(&ask.id);

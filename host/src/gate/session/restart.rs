@@ -52,7 +52,7 @@ impl Core {
                 id.raw()
             );
             let line = reply::notification("notifications/cancelled", Some(&params));
-            self.tell(About::Session, without_end(line));
+            self.tell(About::Standing, without_end(line));
         }
         self.own.clear();
         self.held.forget();

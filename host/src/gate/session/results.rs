@@ -183,9 +183,7 @@ impl Core {
             let all = scan::elements(tasks.value).ok()?;
             let ours: Vec<&str> = all
                 .iter()
-                .filter(|task| {
-                    params::task_id(task).is_some_and(|id| self.tasks.contains_key(&*id))
-                })
+                .filter(|task| params::task_id(task).is_some_and(|id| self.tasks.has(&id)))
                 .copied()
                 .collect();
             (ours.len() != all.len()).then(|| {
@@ -239,7 +237,8 @@ impl Core {
         let view = self.host.view(&self.catalogue);
         self.put(id.clone(), Open::Judging);
         self.spent = true;
-        self.out.jobs.push(Box::pin(async move {
+        let exchange = Some(id.exchange);
+        let inspecting = Box::pin(async move {
             let inspection = judge::result(
                 &context.generation,
                 &view,
@@ -256,7 +255,8 @@ impl Core {
                 error,
                 inspection,
             }))
-        }));
+        });
+        self.out.jobs.push((exchange, inspecting));
     }
 
     /// The result-gates are through with a result.

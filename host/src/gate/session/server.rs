@@ -160,7 +160,7 @@ impl Core {
             }
             ServerNotification::TaskStatus => given
                 .and_then(params::task_id)
-                .is_some_and(|id| self.tasks.contains_key(&*id)),
+                .is_some_and(|id| self.tasks.has(&id)),
             ServerNotification::Message
             | ServerNotification::ElicitationComplete
             | ServerNotification::ListChanged(_) => true,

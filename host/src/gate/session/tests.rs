@@ -71,7 +71,7 @@ impl Play {
             .enable_all()
             .build()
             .unwrap();
-        let core = Core::new(host(), Arc::new(entry), Caller::local(), observer, now);
+        let core = Core::new(Opening::local(host(), Arc::new(entry), observer), now);
         let (asked, called, answers) = (Vec::new(), Vec::new(), BTreeMap::new());
         Self {
             core,
@@ -152,7 +152,7 @@ impl Play {
             if out.jobs.is_empty() {
                 return;
             }
-            for job in out.jobs {
+            for (_, job) in out.jobs {
                 let event = self.runtime.block_on(job);
                 self.core.on_event(event);
             }
