@@ -2,3 +2,6 @@
 //!
 //! Knows HTTP, callers and their credentials. Knows nothing of policies: what a message means and whether it may pass
 //! is `gate`'s to say.
+
+mod file;
+pub mod tls;
