@@ -4,7 +4,9 @@
 //! with N tools of 1 KiB, `relay CMD…` a bare relay of two blocking threads, and without arguments it is the client that
 //! measures. All sessions are open at once and their rounds interleaved, so that a busy machine is busy for all alike;
 //! what counts are the medians of the rounds' ratios. The targets printed beside them are those of the project's issue 2.
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+#![allow(clippy::unwrap_used)]
+
+mod measure;
 
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
@@ -12,6 +14,8 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
+
+use measure::{Rounds, Target, member, p50, print, resident};
 
 /// Calls a round makes of each session, one after the other.
 const CALLS: usize = 100;
@@ -82,12 +86,6 @@ fn serve(tools: usize) {
         output.write_all(answer.as_bytes()).unwrap();
         output.flush().unwrap();
     }
-}
-
-/// The raw value after a key, up to the next comma or brace.
-fn member<'a>(line: &'a str, key: &str) -> Option<&'a str> {
-    let rest = &line[line.find(key)? + key.len()..];
-    Some(&rest[..rest.find([',', '}'])?])
 }
 
 /// The bare relay.
@@ -219,13 +217,6 @@ impl Session {
         }
         calls as f64 / start.elapsed().as_secs_f64()
     }
-
-    /// Resident kibibytes, where the system tells.
-    fn resident(&self) -> Option<u64> {
-        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"))?;
-        line.split_whitespace().nth(1)?.parse().ok()
-    }
 }
 
 impl Drop for Session {
@@ -240,15 +231,6 @@ impl Drop for Session {
     }
 }
 
-fn median(values: &mut [f64]) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
-}
-
-fn micros(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1e6
-}
-
 /// The three ways to the same server.
 fn ways(home: &Path, name: &str, tools: usize) -> [Command; 3] {
     let me = std::env::current_exe().unwrap();
@@ -257,68 +239,17 @@ fn ways(home: &Path, name: &str, tools: usize) -> [Command; 3] {
     direct.args(["serve", &tools]);
     let mut relay = Command::new(&me);
     relay.arg("relay").arg(&me).args(["serve", &tools]);
-    let mut gate = Command::new(env!("CARGO_BIN_EXE_witgate"));
-    gate.env_remove("WITGATE_CONFIG")
-        .env_remove("WITGATE_STATE")
-        .env("HOME", home)
-        .env("XDG_CONFIG_HOME", home.join("config"))
-        .env("XDG_STATE_HOME", home.join("state"))
-        .env("XDG_CACHE_HOME", home.join("cache"))
-        .args(["wrap", "--name", name, "--deny-tool", "denied", "--"])
+    let mut gate = measure::witgate(home);
+    gate.args(["wrap", "--name", name, "--deny-tool", "denied", "--"])
         .arg(&me)
         .args(["serve", &tools]);
     [direct, relay, gate]
 }
 
-fn print(what: &str, figures: &str, ratio: Option<(f64, f64, bool)>) {
-    let verdict = ratio.map_or_else(String::new, |(got, target, at_most)| {
-        let met = if at_most {
-            got <= target
-        } else {
-            got >= target
-        };
-        format!(
-            "{got:8.2}  target {} {target:<6} {}",
-            if at_most { "≤" } else { "≥" },
-            if met { "met" } else { "MISSED" }
-        )
-    });
-    println!("{what:<34} {figures:<58} {verdict}");
-}
-
-/// One figure of each way in every round: direct, relay, gate.
-#[derive(Default)]
-struct Rounds(Vec<[f64; 3]>);
-
-impl Rounds {
-    /// The median of each way.
-    fn medians(&self) -> [f64; 3] {
-        std::array::from_fn(|way| {
-            median(&mut self.0.iter().map(|round| round[way]).collect::<Vec<_>>())
-        })
-    }
-
-    /// The median of what the gate is to the relay.
-    fn ratio(&self) -> f64 {
-        median(
-            &mut self
-                .0
-                .iter()
-                .map(|[_, relay, gate]| gate / relay)
-                .collect::<Vec<_>>(),
-        )
-    }
-}
-
-/// The median time of `times` goes, µs.
-fn p50(times: usize, mut go: impl FnMut() -> Duration) -> f64 {
-    median(&mut (0..times).map(|_| micros(go())).collect::<Vec<_>>())
-}
-
 fn measure_calls(home: &Path) -> Option<u64> {
     let (mut calls, mut rates, mut denied) =
         (Rounds::default(), Rounds::default(), Rounds::default());
-    let mut resident = None;
+    let mut most = None;
     for _ in 0..PLACEMENTS {
         let mut sessions = ways(home, "small", 10).map(|mut command| Session::open(&mut command));
         for session in &mut sessions {
@@ -334,32 +265,32 @@ fn measure_calls(home: &Path) -> Option<u64> {
                 .map(|session| session.pipelined(PIPELINED));
             // The first round warms up.
             if round > 0 {
-                calls.0.push(took);
-                denied.0.push([took[0], took[1], refused]);
-                rates.0.push(rate);
+                calls.push(took);
+                denied.push([took[0], took[1], refused]);
+                rates.push(rate);
             }
         }
-        resident = resident.max(sessions[2].resident());
+        most = most.max(resident(sessions[2].child.id()));
     }
-    let [direct, relay, gate] = calls.medians();
+    let [direct, relay, gate] = [0, 1, 2].map(|way| calls.median(way));
     print(
         "one call after the other, p50",
         &format!("direct {direct:.1} µs, relay {relay:.1} µs, gate {gate:.1} µs"),
-        Some((calls.ratio(), 1.5, true)),
+        Some((calls.ratio(2, 1), Target::AtMost(1.5))),
     );
-    let [_, relay, gate] = denied.medians();
+    let [relay, gate] = [1, 2].map(|way| denied.median(way));
     print(
         "a denied call, p50",
         &format!("gate {gate:.1} µs (relay allows in {relay:.1} µs)"),
-        Some((denied.ratio(), 1.0, true)),
+        Some((denied.ratio(2, 1), Target::AtMost(1.0))),
     );
-    let [direct, relay, gate] = rates.medians();
+    let [direct, relay, gate] = [0, 1, 2].map(|way| rates.median(way));
     print(
         "16 calls at once, calls/s",
         &format!("direct {direct:.0}, relay {relay:.0}, gate {gate:.0}"),
-        Some((rates.ratio(), 0.6, false)),
+        Some((rates.ratio(2, 1), Target::AtLeast(0.6))),
     );
-    resident
+    most
 }
 
 fn measure_lists(home: &Path) -> Option<u64> {
@@ -370,33 +301,33 @@ fn measure_lists(home: &Path) -> Option<u64> {
             .each_mut()
             .map(|session| p50(LISTS, || session.list(TOOLS * 900)));
         if round > 0 {
-            lists.0.push(took);
+            lists.push(took);
         }
     }
-    let [direct, relay, gate] = lists.medians();
+    let [direct, relay, gate] = [0, 1, 2].map(|way| lists.median(way));
     print(
         "tools/list, 1,000 of 1 KiB, p50",
         &format!("direct {direct:.0} µs, relay {relay:.0} µs, gate {gate:.0} µs"),
-        Some((lists.ratio(), 2.0, true)),
+        Some((lists.ratio(2, 1), Target::AtMost(2.0))),
     );
-    sessions[2].resident()
+    resident(sessions[2].child.id())
 }
 
 fn measure_starts(home: &Path) {
     let mut starts = Rounds::default();
     for _ in 0..STARTS {
-        starts.0.push(ways(home, "small", 10).map(|mut command| {
+        starts.push(ways(home, "small", 10).map(|mut command| {
             let start = Instant::now();
             let mut session = Session::open(&mut command);
             session.list(1);
             start.elapsed().as_secs_f64() * 1e3
         }));
     }
-    let [direct, relay, gate] = starts.medians();
+    let [direct, relay, gate] = [0, 1, 2].map(|way| starts.median(way));
     print(
         "start to first list, ms",
         &format!("direct {direct:.1}, relay {relay:.1}, gate {gate:.1}"),
-        Some((gate, 40.0, true)),
+        Some((gate, Target::AtMost(40.0))),
     );
 }
 
@@ -414,7 +345,11 @@ fn measure() {
         ("resident, 1,000 tools, MiB", large),
     ] {
         if let Some(kibibytes) = resident {
-            print(what, "", Some((kibibytes as f64 / 1024.0, 40.0, true)));
+            print(
+                what,
+                "",
+                Some((kibibytes as f64 / 1024.0, Target::AtMost(40.0))),
+            );
         }
     }
 }
