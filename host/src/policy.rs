@@ -100,6 +100,7 @@ pub struct Hooks {
     pub list_filter: bool,
     pub call_gate: bool,
     pub result_gate: bool,
+    pub client_request_gate: bool,
     pub discovery_surface: bool,
     pub review: bool,
 }

@@ -197,7 +197,7 @@ impl Gate<'_> {
     }
 }
 
-/// The component with every hook, as built for version 0.1.0 of the contract.
+/// The component with every hook, as built for the newest version of the contract.
 pub(crate) fn golden() -> &'static [u8] {
-    include_bytes!("../golden/v0_1_0_rust.wasm")
+    include_bytes!("../golden/v0_1_1_rust.wasm")
 }

@@ -98,6 +98,7 @@ pub(super) fn hook_words(hooks: Hooks) -> Vec<&'static str> {
         (hooks.list_filter, "list-filter"),
         (hooks.call_gate, "call-gate"),
         (hooks.result_gate, "result-gate"),
+        (hooks.client_request_gate, "client-request-gate"),
         (hooks.discovery_surface, "discovery-surface"),
         (hooks.review, "review"),
     ];

@@ -5,7 +5,9 @@
 
 use std::collections::HashSet;
 
-use super::contract::{Change, Decided, Denial, Entry, Hold, Locked, Refusal, Ruling, Verdict};
+use super::contract::{
+    Admission, Change, Decided, Denial, Entry, Hold, Locked, Refusal, Ruling, Verdict,
+};
 use crate::mcp::escape::visible_cut;
 
 /// The most changes one hook may return.
@@ -114,6 +116,14 @@ pub(super) fn ruling(ruling: &mut Ruling, limit: usize) -> Result<(), Wrong> {
         }
         Ruling::Deny(denial) => denial_within(denial, &mut size),
         Ruling::Other(_) => Err("it answered with a ruling this host does not know".into()),
+    }
+}
+
+pub(super) fn admission(admission: &mut Admission, limit: usize) -> Result<(), Wrong> {
+    match admission {
+        Admission::Allow => Ok(()),
+        Admission::Deny(denial) => denial_within(denial, &mut Size::new(limit)),
+        Admission::Other(_) => Err("it answered with an admission this host does not know".into()),
     }
 }
 

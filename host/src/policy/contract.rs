@@ -21,6 +21,7 @@ pub(super) use bindings::exports::witgate::policy as exports;
 pub(super) use bindings::witgate::policy as imports;
 
 pub use bindings::exports::witgate::policy::call_gate::{Hold, Verdict};
+pub use bindings::exports::witgate::policy::client_request_gate::{Admission, ClientRequest};
 pub use bindings::exports::witgate::policy::discovery_surface::{Locked, Withheld};
 pub use bindings::exports::witgate::policy::inventory::Catalogue;
 pub use bindings::exports::witgate::policy::result_gate::Ruling;

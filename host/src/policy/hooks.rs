@@ -6,8 +6,8 @@ use wasmtime::Store;
 
 use super::answer::{self, MAX_CHANGES, MAX_ENTRIES};
 use super::contract::{
-    Call, Catalogue, Change, Context, Decided, Decision, Denial, Entry, Item, Locked, Refusal,
-    Ruling, Server, Verdict, Withheld,
+    Admission, Call, Catalogue, Change, ClientRequest, Context, Decided, Decision, Denial, Entry,
+    Item, Locked, Refusal, Ruling, Server, Verdict, Withheld,
 };
 use super::failure::classify;
 use super::guest::Guest;
@@ -106,6 +106,24 @@ impl Policy {
         let (store, hook) = run.parts(|hooks| hooks.result_gate.as_ref())?;
         let answer = hook.call_inspect(store, context, call, outcome).await;
         run.finish(answer, answer::ruling)
+    }
+
+    /// `client-request-gate.admit`. An `other` admission is a failure.
+    pub async fn admit(
+        &self,
+        view: &View,
+        context: &Context,
+        request: &ClientRequest,
+    ) -> Result<Evaluated<Admission>, Failure> {
+        let manner = self.judging(
+            "client-request-gate.admit",
+            self.hooks().client_request_gate,
+            0,
+        );
+        let mut run = self.begin(manner, view).await?;
+        let (store, hook) = run.parts(|hooks| hooks.client_request_gate.as_ref())?;
+        let answer = hook.call_admit(store, context, request).await;
+        run.finish(answer, answer::admission)
     }
 
     /// `discovery-surface.surface`: as many answers as items.

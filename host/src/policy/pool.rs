@@ -57,6 +57,7 @@ pub(super) struct Exports {
     pub(super) list_filter: Option<exports::list_filter::Guest>,
     pub(super) call_gate: Option<exports::call_gate::Guest>,
     pub(super) result_gate: Option<exports::result_gate::Guest>,
+    pub(super) client_request_gate: Option<exports::client_request_gate::Guest>,
     pub(super) discovery_surface: Option<exports::discovery_surface::Guest>,
     pub(super) review: Option<exports::review::Guest>,
 }
@@ -189,6 +190,7 @@ impl Indices {
             list_filter,
             call_gate,
             result_gate,
+            client_request_gate,
             discovery_surface,
             review
         ))

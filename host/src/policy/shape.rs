@@ -13,7 +13,8 @@ use crate::mcp::escape::visible_cut;
 /// The package whose interfaces are hooks and imports.
 const PACKAGE: &str = "witgate:policy";
 
-/// The versions of it that this host serves, for messages. A later 0.1 adds interfaces and changes none.
+/// The versions of it that this host serves, for messages. A later 0.1 adds interfaces and changes none; the linker
+/// and the bindings find an interface under the name of any 0.1.
 pub(super) const SERVED: &str = "0.1.0 and any later 0.1";
 
 /// The imports this host offers.
@@ -35,6 +36,7 @@ pub(super) struct Indices {
     pub(super) list_filter: Option<exports::list_filter::GuestIndices>,
     pub(super) call_gate: Option<exports::call_gate::GuestIndices>,
     pub(super) result_gate: Option<exports::result_gate::GuestIndices>,
+    pub(super) client_request_gate: Option<exports::client_request_gate::GuestIndices>,
     pub(super) discovery_surface: Option<exports::discovery_surface::GuestIndices>,
     pub(super) review: Option<exports::review::GuestIndices>,
 }
@@ -89,11 +91,12 @@ pub(super) fn inspect(component: &Component) -> Result<Shape, String> {
             "list-filter" => &mut hooks.list_filter,
             "call-gate" => &mut hooks.call_gate,
             "result-gate" => &mut hooks.result_gate,
+            "client-request-gate" => &mut hooks.client_request_gate,
             "discovery-surface" => &mut hooks.discovery_surface,
             "review" => &mut hooks.review,
             _ => {
                 return Err(format!(
-                    "it exports `{shown}`, a hook this host does not know; it calls settings, inventory, list-filter, call-gate, result-gate, discovery-surface and review. Install a witgate that knows it, or build the policy without it"
+                    "it exports `{shown}`, a hook this host does not know; it calls settings, inventory, list-filter, call-gate, result-gate, client-request-gate, discovery-surface and review. Install a witgate that knows it, or build the policy without it"
                 ));
             }
         } = true;
@@ -107,12 +110,20 @@ pub(super) fn inspect(component: &Component) -> Result<Shape, String> {
         list_filter,
         call_gate,
         result_gate,
+        client_request_gate,
         discovery_surface,
         review,
     } = shape.hooks;
-    if !(inventory || list_filter || call_gate || result_gate || discovery_surface || review) {
+    if !(inventory
+        || list_filter
+        || call_gate
+        || result_gate
+        || client_request_gate
+        || discovery_surface
+        || review)
+    {
         return Err(format!(
-            "it exports no hook of `{PACKAGE}`, so it would decide nothing. Export at least one of inventory, list-filter, call-gate, result-gate, discovery-surface, review (versions served: {SERVED})"
+            "it exports no hook of `{PACKAGE}`, so it would decide nothing. Export at least one of inventory, list-filter, call-gate, result-gate, client-request-gate, discovery-surface, review (versions served: {SERVED})"
         ));
     }
     for (name, import) in ty.imports(engine) {
@@ -198,6 +209,7 @@ impl Indices {
             list_filter,
             call_gate,
             result_gate,
+            client_request_gate,
             discovery_surface,
             review
         ))

@@ -16,7 +16,7 @@ mod words {
     wit_bindgen::generate!({
         inline: "
             package witgate:sdk;
-            world words { import witgate:policy/types@0.1.0; }
+            world words { import witgate:policy/types@0.1.1; }
         ",
         path: "wit",
         generate_unused_types: true,
@@ -45,7 +45,7 @@ macro_rules! hook {
             wit_bindgen::generate!({
                 path: "wit",
                 world: $world,
-                with: { "witgate:policy/types@0.1.0": crate::bindings::types },
+                with: { "witgate:policy/types@0.1.1": crate::bindings::types },
                 pub_export_macro: true,
                 default_bindings_module: $world,
                 additional_derives: [PartialEq],
@@ -68,12 +68,16 @@ hook!(inventory, "recorder");
 hook!(list_filter, "filter");
 hook!(call_gate, "gatekeeper");
 hook!(result_gate, "inspector");
+hook!(client_request_gate, "client-gatekeeper");
 hook!(discovery_surface, "surfacer");
 hook!(review, "reviewer");
 
 /// The types that only hooks use.
 pub mod exports {
     pub use super::call_gate::exports::witgate::policy::call_gate::{Hold, Verdict};
+    pub use super::client_request_gate::exports::witgate::policy::client_request_gate::{
+        Admission, ClientRequest,
+    };
     pub use super::discovery_surface::exports::witgate::policy::discovery_surface::{
         Locked, Withheld,
     };

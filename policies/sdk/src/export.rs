@@ -2,8 +2,9 @@
 
 /// Makes a component of a policy: exports the named hooks and no other.
 ///
-/// The hooks are `settings`, `inventory`, `list_filter`, `call_gate`, `result_gate`, `discovery_surface` and `review`.
-/// Name `settings` if the policy's settings are not `()`. Once in a crate, whose `crate-type` has `cdylib`.
+/// The hooks are `settings`, `inventory`, `list_filter`, `call_gate`, `result_gate`, `client_request_gate`,
+/// `discovery_surface` and `review`. Name `settings` if the policy's settings are not `()`. Once in a crate, whose
+/// `crate-type` has `cdylib`.
 ///
 /// ```ignore
 /// witgate_policy::export!(MyPolicy: settings, list_filter, call_gate);
@@ -68,6 +69,9 @@ macro_rules! __export_hook {
     (result_gate) => {
         $crate::bindings::result_gate::export!(Component with_types_in $crate::bindings::result_gate);
     };
+    (client_request_gate) => {
+        $crate::bindings::client_request_gate::export!(Component with_types_in $crate::bindings::client_request_gate);
+    };
     (discovery_surface) => {
         $crate::bindings::discovery_surface::export!(Component with_types_in $crate::bindings::discovery_surface);
     };
@@ -100,6 +104,7 @@ macro_rules! __known_hook {
     (list_filter) => {};
     (call_gate) => {};
     (result_gate) => {};
+    (client_request_gate) => {};
     (discovery_surface) => {};
     (review) => {};
     ($other:ident) => {
@@ -107,7 +112,7 @@ macro_rules! __known_hook {
             "`",
             stringify!($other),
             "` is no hook: expected settings, inventory, list_filter, call_gate, \
-             result_gate, discovery_surface or review"
+             result_gate, client_request_gate, discovery_surface or review"
         ));
     };
 }
@@ -121,7 +126,8 @@ pub mod rt {
     use crate::bindings::types::{Call, Change, Context, Denial, Item, Server};
     use crate::host::Imports;
     use crate::{
-        Catalogue, Decided, Decision, Entry, Locked, Policy, Refusal, Ruling, Verdict, Withheld,
+        Admission, Catalogue, ClientRequest, Decided, Decision, Entry, Locked, Policy, Refusal,
+        Ruling, Verdict, Withheld,
     };
 
     /// The component made of a policy.
@@ -201,6 +207,14 @@ pub mod rt {
     impl<C: Component> bindings::result_gate::exports::witgate::policy::result_gate::Guest for C {
         fn inspect(context: Context, call: Call, outcome: String) -> Ruling {
             policy::<C>().inspect(&Imports, &context, &call, &outcome)
+        }
+    }
+
+    impl<C: Component>
+        bindings::client_request_gate::exports::witgate::policy::client_request_gate::Guest for C
+    {
+        fn admit(context: Context, request: ClientRequest) -> Admission {
+            policy::<C>().admit(&Imports, &context, &request)
         }
     }
 

@@ -41,7 +41,8 @@ pub mod testing;
 mod words;
 
 pub use bindings::exports::{
-    Action, Catalogue, Decided, Decision, Entry, Hold, Locked, Refusal, Ruling, Verdict, Withheld,
+    Action, Admission, Catalogue, ClientRequest, Decided, Decision, Entry, Hold, Locked, Refusal,
+    Ruling, Verdict, Withheld,
 };
 pub use bindings::types::{
     Call, Caller, Change, Context, Denial, Item, ItemKind, Server, Standing,

@@ -3,8 +3,8 @@
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Call, Catalogue, Change, Context, Decided, Decision, Denial, Entry, Host, Item, Locked,
-    Refusal, Ruling, Server, Verdict, Withheld,
+    Admission, Call, Catalogue, Change, ClientRequest, Context, Decided, Decision, Denial, Entry,
+    Host, Item, Locked, Refusal, Ruling, Server, Verdict, Withheld,
 };
 
 /// A policy: settings, and the hooks it has.
@@ -12,7 +12,7 @@ use crate::{
 /// Implement the hooks you need and name the same ones in [`export!`](crate::export!). A hook that is exported but not
 /// implemented traps, which the host takes for a denial.
 ///
-/// Judging hooks (`filter`, `check`, `inspect`, `surface`) and `entries` are pure: what they answer may depend on
+/// Judging hooks (`filter`, `check`, `inspect`, `admit`, `surface`) and `entries` are pure: what they answer may depend on
 /// their arguments, the settings and what `host` answers, and on nothing else. Hooks that record (`observe`, `decide`)
 /// write nothing themselves: they return the changes, which the host applies whole. Every message meets a fresh
 /// instance, so nothing kept in the policy's own memory outlives one.
@@ -61,6 +61,11 @@ pub trait Policy: Sized + Send + Sync + 'static {
         _outcome: &str,
     ) -> Ruling {
         not_implemented("inspect")
+    }
+
+    /// `client-request-gate.admit`: may the server ask this of the client?
+    fn admit(&self, _host: &impl Host, _context: &Context, _request: &ClientRequest) -> Admission {
+        not_implemented("admit")
     }
 
     /// `discovery-surface.surface`: one answer for each item this policy withholds, in their order; `None` hides it.

@@ -1,11 +1,14 @@
-//! Every hook with a policy that behaves, as built for the released version of the contract.
+//! Every hook with a policy that behaves, as built for each version of the contract. What a version has is tested with
+//! the component of that version, which stays as it was built.
 
 use super::super::contract::{
-    Action, Catalogue, Decision, Denial, Refusal, Ruling, Verdict, Withheld,
+    Action, Admission, Catalogue, ClientRequest, Decision, Denial, Refusal, Ruling, Verdict,
+    Withheld,
 };
 use super::*;
 
 const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/v0_1_0_rust.wasm");
+const GOLDEN_0_1_1: &[u8] = include_bytes!("../../../../tests/golden/v0_1_1_rust.wasm");
 
 async fn golden() -> Arc<Policy> {
     load(&engine(limits()), source("guest", GOLDEN))
@@ -29,6 +32,7 @@ async fn echo(policy: &Policy, view: &View, name: &str) -> String {
 async fn all_hooks_are_found() {
     let policy = golden().await;
     let all = Hooks {
+        client_request_gate: false,
         settings: true,
         inventory: true,
         list_filter: true,
@@ -39,6 +43,75 @@ async fn all_hooks_are_found() {
     };
     assert_eq!(policy.hooks(), all);
     assert_eq!(policy.contract_version(), "0.1.0");
+    // The file is a witness of that version: it is not built again.
+    assert_eq!(
+        policy.sha256(),
+        "6497be291f2a82dfb8372c20dcf9c5ab8e4eb6b2107b6b96f1e0487fb3cb0119"
+    );
+
+    let newer = load(&engine(limits()), source("guest", GOLDEN_0_1_1))
+        .await
+        .unwrap();
+    let all = Hooks {
+        client_request_gate: true,
+        ..all
+    };
+    assert_eq!(newer.hooks(), all);
+    assert_eq!(newer.contract_version(), "0.1.1");
+    // Its imports are named after its version, and answer.
+    let view = view_of(&[("b", "three")], &[]);
+    assert_eq!(echo(&newer, &view, "get:b").await, "Some(\"three\")");
+}
+
+fn asks(method: &str, params: &str) -> ClientRequest {
+    ClientRequest {
+        method: method.into(),
+        mode: (method == "elicitation/create").then(|| "form".into()),
+        params: Some(params.into()),
+        during: Some(call("ask_me")),
+        labels: Vec::new(),
+    }
+}
+
+#[tokio::test]
+async fn what_a_server_asks_of_the_client_is_admitted_or_not() {
+    let engine = engine(limits());
+    let mut given = source("guest", GOLDEN_0_1_1);
+    given.settings = Some("{\"deny_requests\":[\"roots/list\"],\"suffix\":\"!\"}".into());
+    let policy = load(&engine, given).await.unwrap();
+    let admit = async |method: &str, params: &str| {
+        let request = asks(method, params);
+        policy.admit(&view(), &context(), &request).await
+    };
+    let reason = async |method: &str, params: &str| match admit(method, params).await.unwrap().value
+    {
+        Admission::Deny(denial) => (denial.code, denial.reason),
+        other => panic!("{method}: {other:?}"),
+    };
+    let allowed = admit("elicitation/create", "{}").await.unwrap();
+    assert_eq!((allowed.value, allowed.pure), (Admission::Allow, true));
+    let denied = ("request_denied".to_owned(), "Told to deny!".to_owned());
+    assert_eq!(reason("roots/list", "{}").await, denied);
+    assert_eq!(reason("sampling/createMessage", "[deny]").await, denied);
+    assert_eq!(
+        reason("elicitation/create", "[echo]").await.1,
+        "elicitation/create Some(\"form\") Some(\"ask_me\")!"
+    );
+    assert!(!admit("elicitation/create", "[clock]").await.unwrap().pure);
+    for (params, kind) in [
+        ("[trap]", FailureKind::Trap),
+        ("[other]", FailureKind::BadOutput),
+    ] {
+        let failure = admit("elicitation/create", params).await.unwrap_err();
+        assert_eq!(failure.kind, kind, "{failure}");
+        assert_eq!(failure.hook, "client-request-gate.admit");
+    }
+    // A policy of an earlier version has no such hook, and is not asked.
+    let older = golden().await;
+    let asked = older
+        .admit(&view(), &context(), &asks("roots/list", ""))
+        .await;
+    assert_eq!(asked.unwrap_err().kind, FailureKind::Host);
 }
 
 #[tokio::test]

@@ -8,13 +8,15 @@
 //! | `filter` | withholds names that begin with `hide`, code `hidden` |
 //! | `check` | by the name up to the first `_` or `:`, see [`Golden::check`] |
 //! | `inspect` | by markers in the outcome, see [`Golden::inspect`] |
+//! | `admit` | by the settings, then by markers in the parameters, see [`Golden::admit`] |
 //! | `surface` | surfaces what it withholds, except names that begin with `hide_wholly` |
 //! | `entries` | one entry for each server that was observed, its id the server's name |
 //! | `decide` | `approve` keeps the digest under `approved/SERVER` if it is the one last seen; other actions are not allowed |
 
 use witgate_policy::{
-    Action, Call, Catalogue, Change, Context, Decided, Decision, Denial, Entry, Hold, Host, Item,
-    ItemKind, Locked, LogLevel, Policy, Refusal, Ruling, Server, Verdict, Withheld,
+    Action, Admission, Call, Catalogue, Change, ClientRequest, Context, Decided, Decision, Denial,
+    Entry, Hold, Host, Item, ItemKind, Locked, LogLevel, Policy, Refusal, Ruling, Server, Verdict,
+    Withheld,
 };
 
 /// What the golden policy can be told.
@@ -23,14 +25,17 @@ use witgate_policy::{
 pub struct Settings {
     /// If it is there, the policy refuses its settings and says this.
     pub refuse: Option<String>,
-    /// Appended to the reason of every denial by `check`.
+    /// Appended to the reason of every denial by `check` and `admit`.
     pub suffix: String,
+    /// Methods that `admit` denies.
+    pub deny_requests: Vec<String>,
 }
 
 /// See the module.
 #[derive(Debug)]
 pub struct Golden {
     suffix: String,
+    deny_requests: Vec<String>,
 }
 
 impl Golden {
@@ -67,6 +72,7 @@ impl Policy for Golden {
             Some(why) => Err(format!("told to refuse: {why}")),
             None => Ok(Self {
                 suffix: settings.suffix,
+                deny_requests: settings.deny_requests,
             }),
         }
     }
@@ -153,6 +159,34 @@ impl Policy for Golden {
         }
     }
 
+    /// Denies the methods that the settings name, code `request_denied`. Else by the first marker the parameters hold:
+    /// `[deny]` denies so too; `[echo]` denies with code `echo` and, as the reason, the method, the mode and the name of
+    /// the item that was called; `[clock]` asks the clock and allows; `[trap]` traps; `[other]` is answered with an
+    /// admission nobody knows. All else is allowed.
+    fn admit(&self, host: &impl Host, _context: &Context, request: &ClientRequest) -> Admission {
+        let deny =
+            |code: &str, reason: String| Admission::Deny(Denial::new(code, reason + &self.suffix));
+        let params = request.params.as_deref().unwrap_or_default();
+        if self.deny_requests.contains(&request.method) || params.contains("[deny]") {
+            deny("request_denied", "Told to deny".to_owned())
+        } else if params.contains("[echo]") {
+            let during = request.during.as_ref().map(|call| call.item.name.as_str());
+            deny(
+                "echo",
+                format!("{} {:?} {during:?}", request.method, request.mode),
+            )
+        } else if params.contains("[clock]") {
+            host.now_ms();
+            Admission::Allow
+        } else if params.contains("[trap]") {
+            panic!("told to trap")
+        } else if params.contains("[other]") {
+            Admission::Other("something new".to_owned())
+        } else {
+            Admission::Allow
+        }
+    }
+
     fn surface(
         &self,
         _host: &impl Host,
@@ -231,5 +265,6 @@ fn recurse(depth: u64) -> u64 {
 }
 
 witgate_policy::export!(
-    Golden: settings, inventory, list_filter, call_gate, result_gate, discovery_surface, review
+    Golden: settings, inventory, list_filter, call_gate, result_gate, client_request_gate,
+    discovery_surface, review
 );
