@@ -52,6 +52,13 @@ impl Generation {
         }
     }
 
+    /// Whether any policy judges what servers ask of the client.
+    pub fn judges_client_requests(&self) -> bool {
+        self.policies
+            .iter()
+            .any(|policy| policy.hooks().client_request_gate)
+    }
+
     /// Whether any policy judges results.
     pub fn inspects_results(&self) -> bool {
         self.policies

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::ledger::Standing;
+use crate::mcp::client_request::Denied;
 
 pub use http::{
     AuthConfig, HttpConfig, HttpLimits, JwksSource, JwtAlgorithm, JwtConfig, TlsConfig,
@@ -37,6 +38,8 @@ pub struct Config {
     pub policy_dir: PolicyDir,
     /// `[server.NAME]`.
     pub servers: BTreeMap<String, ServerConfig>,
+    /// `[client_requests]`: what no server may ask of a client.
+    pub client_requests: Denied,
     /// `[audit]`.
     pub audit: AuditConfig,
     /// `[http]`: what `witgate serve` does.
@@ -132,6 +135,8 @@ pub struct ServerConfig {
     pub enabled: bool,
     /// Vendor methods that are let through.
     pub methods: Vec<String>,
+    /// `[server.NAME.client_requests]`: what this server may not ask of a client, beyond `[client_requests]`.
+    pub client_requests: Denied,
     /// Allow and deny lists of this server, as the shipped `allow-deny` reads them.
     pub lists: Lists,
 }
@@ -204,6 +209,7 @@ impl Default for ServerConfig {
             auto_approve_tool_changes: false,
             enabled: true,
             methods: Vec::new(),
+            client_requests: Denied::default(),
             lists: Lists::default(),
         }
     }
@@ -242,10 +248,17 @@ impl Config {
                 grants: BTreeMap::new(),
             },
             servers: BTreeMap::new(),
+            client_requests: Denied::default(),
             audit: AuditConfig::default(),
             http: HttpConfig::default(),
             notice: true,
         }
+    }
+
+    /// What the server `name` may not ask of a client: what is denied to all, and what to it.
+    pub fn denied_requests(&self, name: &str) -> Denied {
+        let own = self.servers.get(name).map(|server| server.client_requests);
+        self.client_requests.or(own.unwrap_or_default())
     }
 
     /// Where the configuration is looked for: `file` if one is named, else the platform's. Absolute. An error if the

@@ -4,9 +4,12 @@
 //! transports.
 
 pub mod call;
+pub mod capabilities;
+pub mod client_request;
 pub mod digest;
 pub mod escape;
 pub mod initialize;
+pub mod input_required;
 pub mod item;
 pub mod list;
 pub mod method;

@@ -3,6 +3,8 @@
 //! Knows how verdicts of several policies become one, and that only an allowance of all makes a [`Permit`]. Knows
 //! nothing of how a refusal is written to the client.
 
+mod client_request;
+
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -13,6 +15,8 @@ use crate::chain::visibility::{POLICY_ERROR, Status, Withheld, failure_denial, r
 use crate::config::Mode;
 use crate::policy::View;
 use crate::policy::contract::{Call, Context, Denial, Ruling, Verdict};
+
+pub use client_request::{ClientJudgement, client_request, request as to_client};
 
 /// What a refusal is, in the words an agent reads (design §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -14,6 +14,7 @@ use super::{
     ServerConfig, json, names,
 };
 use crate::ledger::Standing;
+use crate::mcp::client_request::Denied;
 
 /// The policies that ship inside the binary.
 pub(super) const BUILTIN: [&str; 3] = ["allow-deny", "quarantine", "trust-baseline"];
@@ -44,6 +45,9 @@ pub(super) fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
     }
     if let Some(field) = root.get("policy_dir") {
         config.policy_dir = policy_dir(field.section()?, config.policy_dir, dir)?;
+    }
+    if let Some(field) = root.get("client_requests") {
+        config.client_requests = client_requests(field.section()?)?;
     }
     if let Some(field) = root.get("audit") {
         config.audit = audit(field.section()?, dir)?;
@@ -345,6 +349,9 @@ fn server(section: Section<'_>) -> Result<ServerConfig, ConfigError> {
         server.enabled = field.boolean()?;
     }
     server.methods = strings(&section, "methods")?;
+    if let Some(field) = section.get("client_requests") {
+        server.client_requests = client_requests(field.section()?)?;
+    }
     server.lists = Lists {
         allow: optional_strings(&section, "allow")?,
         deny: strings(&section, "deny")?,
@@ -355,6 +362,29 @@ fn server(section: Section<'_>) -> Result<ServerConfig, ConfigError> {
     };
     section.finish()?;
     Ok(server)
+}
+
+/// What servers may ask of a client: each kind `"allow"` or `"deny"`.
+fn client_requests(section: Section<'_>) -> Result<Denied, ConfigError> {
+    let denied = |key| match section.get(key) {
+        None => Ok(false),
+        Some(field) => match field.string()? {
+            "allow" => Ok(false),
+            "deny" => Ok(true),
+            _ => Err(field.error(&format!(
+                "must be \"allow\" or \"deny\", not {}",
+                field.shown()
+            ))),
+        },
+    };
+    let denied = Denied {
+        sampling: denied("sampling")?,
+        elicitation: denied("elicitation")?,
+        elicitation_url: denied("elicitation_url")?,
+        roots: denied("roots")?,
+    };
+    section.finish()?;
+    Ok(denied)
 }
 
 fn env(field: &Field<'_>) -> Result<BTreeMap<String, String>, ConfigError> {

@@ -364,3 +364,39 @@ fn a_file_that_others_may_write_is_not_believed() {
         );
     }
 }
+
+/// A server's own section only narrows.
+#[test]
+fn what_servers_may_ask_of_a_client_is_denied_to_all_or_to_one() {
+    let config = parse(
+        "version = 1\n[client_requests]\nsampling = \"deny\"\nroots = \"allow\"\n\
+         [server.a.client_requests]\nsampling = \"allow\"\nelicitation_url = \"deny\"\n\
+         [server.b]\nclient_requests = { elicitation = \"deny\", roots = \"deny\" }\n",
+    )
+    .unwrap();
+    let told = |name| {
+        let denied = config.denied_requests(name);
+        [
+            denied.sampling,
+            denied.elicitation,
+            denied.elicitation_url,
+            denied.roots,
+        ]
+    };
+    assert_eq!(told("a"), [true, false, true, false]);
+    assert_eq!(told("b"), [true, true, false, true]);
+    assert_eq!(told("unnamed"), [true, false, false, false]);
+    assert!(parse("version = 1\n").unwrap().client_requests.is_empty());
+    assert_eq!(
+        refusal("version = 1\n[client_requests]\nroots = \"Deny\"\n"),
+        "witgate.toml:3: `client_requests.roots` must be \"allow\" or \"deny\", not the string \"Deny\""
+    );
+    assert_eq!(
+        refusal("version = 1\n[server.a.client_requests]\nelicitation_urls = \"deny\"\n"),
+        "witgate.toml:3: unknown key `server.a.client_requests.elicitation_urls`: did you mean `elicitation_url`?"
+    );
+    assert_eq!(
+        refusal("version = 1\n[client_requests]\nsampling = false\n"),
+        "witgate.toml:3: `client_requests.sampling` must be a string, not the boolean false"
+    );
+}
