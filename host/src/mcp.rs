@@ -7,6 +7,7 @@ pub mod call;
 pub mod capabilities;
 pub mod client_request;
 pub mod digest;
+pub mod discover;
 pub mod escape;
 pub mod initialize;
 pub mod input_required;

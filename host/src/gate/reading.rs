@@ -131,11 +131,6 @@ impl Reading {
             .all(|progress| progress.outcome.is_some())
     }
 
-    /// The parameters of the request for the next page, as JSON text.
-    pub fn params(cursor: Option<&str>) -> Option<String> {
-        cursor.map(|raw| format!("{{\"cursor\":{raw}}}"))
-    }
-
     /// Takes a page that came as a line with its id and its result at these places.
     pub fn page(
         &mut self,

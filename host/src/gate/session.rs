@@ -11,6 +11,7 @@ mod client;
 mod handshake;
 pub mod io;
 mod lane;
+mod listen;
 mod lists;
 mod params;
 mod readings;
@@ -18,6 +19,7 @@ mod records;
 mod restart;
 mod results;
 mod server;
+mod stateless;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -63,6 +65,8 @@ pub enum Event {
     Settled(Box<Settled>),
     /// The ledger was asked whether the snapshot is the latest.
     Confirmed(Option<Box<crate::chain::Refused>>),
+    /// The resources that a request listens to were judged; none if there were none.
+    Listens(Option<Box<(calls::Judged, listen::Filter)>>),
     /// Instances are ready again.
     Refilled,
 }
@@ -183,6 +187,8 @@ struct Ask {
     params: Option<Range<usize>>,
     /// The last reading that had begun when it came: a list wants a later one.
     after: u64,
+    /// The headers that mirror its arguments: the name after `Mcp-Param-`, and the raw value.
+    mirrored: Option<Arc<[(String, String)]>>,
 }
 
 impl Ask {
@@ -250,6 +256,10 @@ enum Sent {
     Plain,
     /// `tasks/list`.
     TaskList,
+    /// `tasks/get` of a task that a call made: what it says of the call's result is judged.
+    Task(Arc<CallContext>),
+    /// `subscriptions/listen`: open for as long as the client listens.
+    Listen(listen::Filter),
 }
 
 /// What a result must be judged with.
@@ -272,6 +282,8 @@ enum Own {
     Page { kind: ItemKind, reading: u64 },
     /// The handshake after a restart.
     Initialize,
+    /// `server/discover`.
+    Discover,
     /// Something whose answer nobody waits for.
     Ignored,
 }
@@ -410,6 +422,8 @@ pub struct Core {
     handed: HashSet<String>,
     tasks: Arc<Tasks>,
     separate: bool,
+    /// What is known if the session did not begin with `initialize`.
+    stateless: Option<stateless::Stateless>,
     /// The headers that mirror arguments of the message being taken up.
     params: Option<Vec<(String, String)>>,
     confirming: bool,
@@ -489,6 +503,7 @@ impl Core {
             handed: HashSet::new(),
             tasks,
             separate,
+            stateless: None,
             params: None,
             confirming: false,
             refilling: false,
@@ -515,10 +530,11 @@ impl Core {
     /// Whether nothing is under way that a client could still want.
     pub fn is_idle(&self) -> bool {
         self.parked.is_empty()
-            && self
-                .open
-                .values()
-                .all(|open| matches!(open, Open::Cancelled))
+            && self.open.values().all(|open| match open {
+                Open::Cancelled => true,
+                Open::Forwarded(forwarded) => matches!(forwarded.what, Sent::Listen(_)),
+                Open::Parked | Open::Judging => false,
+            })
     }
 
     /// What is known of the server: how it stands, what it offers, what of that is visible.
@@ -543,6 +559,7 @@ impl Core {
             Event::Inspected(inspected) => self.on_inspected(*inspected),
             Event::Settled(settled) => self.on_settled(*settled),
             Event::Confirmed(refused) => self.on_confirmed(refused.map(|r| *r)),
+            Event::Listens(judged) => self.on_listens(judged),
             Event::Refilled => self.refilling = false,
         }
     }
@@ -668,7 +685,11 @@ impl Core {
     /// Looks again at everything that was parked.
     fn dispatch_parked(&mut self) {
         for ask in std::mem::take(&mut self.parked) {
-            self.dispatch(ask);
+            if self.is_stateless() {
+                self.dispatch_stateless(ask);
+            } else {
+                self.dispatch(ask);
+            }
         }
     }
 }

@@ -14,6 +14,13 @@ use crate::wire::scan::{Member, members, string_text};
 #[error("`initialize`: {0}")]
 pub struct InitializeError(String);
 
+impl InitializeError {
+    /// With what is wrong.
+    pub(super) fn new(what: impl Into<String>) -> Self {
+        Self(what.into())
+    }
+}
+
 fn trouble<T>(what: impl Into<String>) -> Result<T, InitializeError> {
     Err(InitializeError(what.into()))
 }
@@ -101,24 +108,49 @@ impl<'a> ServerHello<'a> {
             return trouble("`protocolVersion` is missing");
         };
         let capabilities = result.object("capabilities", &CAPABILITIES)?;
-        let mut kinds = Vec::new();
-        if let Some(capabilities) = &capabilities {
-            for (capability, declared) in LISTS {
-                if capabilities.object(capability, &[])?.is_some() {
-                    kinds.extend_from_slice(declared);
-                }
-            }
-        }
         Ok(Self {
             protocol_version,
+            kinds: kinds_of(capabilities.as_ref())?,
             capabilities: capabilities.map(|object| object.raw),
-            kinds,
             server_info: result
                 .object("serverInfo", &["name", "version"])?
                 .map(|object| object.raw),
             instructions: result.text("instructions")?,
         })
     }
+}
+
+/// The kinds of items that a result's `capabilities` declare.
+///
+/// # Errors
+/// If a member has the wrong type or an ambiguous key.
+pub(super) fn declared_kinds(result: &str) -> Result<Vec<ItemKind>, InitializeError> {
+    let result = read_result(result)?;
+    kinds_of(result.object("capabilities", &CAPABILITIES)?.as_ref())
+}
+
+fn kinds_of(capabilities: Option<&Object<'_>>) -> Result<Vec<ItemKind>, InitializeError> {
+    let mut kinds = Vec::new();
+    if let Some(capabilities) = capabilities {
+        for (capability, declared) in LISTS {
+            if capabilities.object(capability, &[])?.is_some() {
+                kinds.extend_from_slice(declared);
+            }
+        }
+    }
+    Ok(kinds)
+}
+
+/// A result's `capabilities` as far as MCP names them.
+///
+/// # Errors
+/// If the result is not an object, or has an ambiguous key.
+pub(super) fn plain_capabilities(result: &str) -> Result<String, InitializeError> {
+    let whole = read_result(result)?;
+    Ok(whole
+        .member("capabilities")
+        .and_then(|member| capability(member.value))
+        .unwrap_or_else(|| "{}".to_owned()))
 }
 
 const CAPABILITIES: [&str; 3] = ["tools", "prompts", "resources"];
@@ -240,10 +272,7 @@ pub fn without_self_description(result: &str, host_name: &str) -> Result<String,
     let version = version
         .filter(|version| (1..=64).contains(&version.len()) && version.bytes().all(plain))
         .unwrap_or(Cow::Borrowed("0"));
-    let capabilities = whole
-        .member("capabilities")
-        .and_then(|member| capability(member.value))
-        .unwrap_or_else(|| "{}".to_owned());
+    let capabilities = plain_capabilities(result)?;
     Ok(format!(
         "{{\"protocolVersion\":\"{revision}\",\"capabilities\":{capabilities},\"serverInfo\":{{\"name\":{},\
          \"version\":\"{version}\"}}}}",

@@ -1,7 +1,7 @@
 //! The methods of MCP: who sends them, and what they mean to the gate.
 //!
 //! The tables are closed: what is not in them is not understood. They cover the revisions 2024-11-05, 2025-03-26,
-//! 2025-06-18 and 2025-11-25, and `server/discover` of 2026-07-28, by which newer clients try a server first.
+//! 2025-06-18, 2025-11-25 and 2026-07-28.
 
 use super::ItemKind;
 
@@ -23,6 +23,8 @@ pub enum ClientRequest {
     Call(CallKind),
     /// `logging/setLevel`.
     SetLevel,
+    /// `subscriptions/listen`, since 2026-07-28: one stream of what changes.
+    Listen,
     /// Something about a task that an earlier request began, since 2025-11-25.
     Task(TaskKind),
 }
@@ -55,6 +57,8 @@ pub enum TaskKind {
     List,
     /// `tasks/cancel`.
     Cancel,
+    /// `tasks/update`, of the extension `io.modelcontextprotocol/tasks` to 2026-07-28: input that a task waits for.
+    Update,
 }
 
 /// What a client may tell a server.
@@ -102,8 +106,10 @@ pub enum ServerNotification {
     ResourceUpdated,
     /// `notifications/elicitation/complete`, since 2025-11-25.
     ElicitationComplete,
-    /// `notifications/tasks/status`, since 2025-11-25.
+    /// `notifications/tasks/status`, since 2025-11-25; `notifications/tasks` of the extension to 2026-07-28.
     TaskStatus,
+    /// `notifications/subscriptions/acknowledged`, since 2026-07-28.
+    Acknowledged,
 }
 
 const CLIENT_REQUESTS: &[(&str, ClientRequest)] = &[
@@ -137,6 +143,8 @@ const CLIENT_REQUESTS: &[(&str, ClientRequest)] = &[
     ("tasks/result", ClientRequest::Task(TaskKind::Result)),
     ("tasks/list", ClientRequest::Task(TaskKind::List)),
     ("tasks/cancel", ClientRequest::Task(TaskKind::Cancel)),
+    ("tasks/update", ClientRequest::Task(TaskKind::Update)),
+    ("subscriptions/listen", ClientRequest::Listen),
 ];
 
 const CLIENT_NOTIFICATIONS: &[(&str, ClientNotification)] = &[
@@ -187,6 +195,11 @@ const SERVER_NOTIFICATIONS: &[(&str, ServerNotification)] = &[
         ServerNotification::ElicitationComplete,
     ),
     ("notifications/tasks/status", ServerNotification::TaskStatus),
+    ("notifications/tasks", ServerNotification::TaskStatus),
+    (
+        "notifications/subscriptions/acknowledged",
+        ServerNotification::Acknowledged,
+    ),
 ];
 
 fn find<T: Copy>(table: &[(&str, T)], method: &str) -> Option<T> {
@@ -194,6 +207,26 @@ fn find<T: Copy>(table: &[(&str, T)], method: &str) -> Option<T> {
         .iter()
         .find(|(name, _)| *name == method)
         .map(|(_, means)| *means)
+}
+
+impl ClientRequest {
+    /// Whether it is of revisions that begin with `initialize`.
+    pub const fn is_of_sessions(self) -> bool {
+        !matches!(
+            self,
+            Self::Discover | Self::Listen | Self::Task(TaskKind::Update)
+        )
+    }
+
+    /// Whether it is of 2026-07-28, or of an extension to it.
+    pub const fn stands_for_itself(self) -> bool {
+        match self {
+            Self::Discover | Self::List(_) | Self::Listen => true,
+            Self::Call(kind) => !matches!(kind, CallKind::Subscribe | CallKind::Unsubscribe),
+            Self::Task(kind) => matches!(kind, TaskKind::Get | TaskKind::Update | TaskKind::Cancel),
+            Self::Initialize | Self::Ping | Self::SetLevel => false,
+        }
+    }
 }
 
 /// What a request of a client's means; none if nobody knows the method, or it is no request.

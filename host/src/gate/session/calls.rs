@@ -5,6 +5,7 @@
 
 use std::sync::Arc;
 
+use super::listen::Filter;
 use super::{Ask, CallContext, Core, Event, Forwarded, Key, On, Open, Sent, params};
 use crate::audit::Outcome;
 use crate::chain::judge::{self, Decision, Judgement};
@@ -19,6 +20,9 @@ use crate::mcp::{Digest, ItemKey, ItemKind};
 use crate::policy::contract;
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS};
 use crate::wire::reply;
+
+/// What every result of 2026-07-28 says that is no question and no task.
+pub(super) const COMPLETE: &str = "\"resultType\":\"complete\",";
 
 /// A call that was judged.
 pub struct Judged {
@@ -36,8 +40,26 @@ struct Subscription {
     params: String,
 }
 
+impl Judged {
+    /// A call that changes no subscription of a session.
+    pub(super) const fn new(
+        ask: Ask,
+        context: Arc<CallContext>,
+        judgement: Judgement,
+        bound: Bound,
+    ) -> Self {
+        Self {
+            ask,
+            context,
+            subscription: None,
+            judgement,
+            bound,
+        }
+    }
+}
+
 /// The item that a call reaches.
-struct Reached {
+pub(super) struct Reached {
     kind: ItemKind,
     name: Arc<str>,
     digest: Option<Digest>,
@@ -96,7 +118,7 @@ impl Core {
     }
 
     /// Why no call of these kinds can be judged, if none can.
-    fn cannot_be_relied_on(&mut self, kinds: &[ItemKind]) -> Option<Refused> {
+    pub(super) fn cannot_be_relied_on(&mut self, kinds: &[ItemKind]) -> Option<Refused> {
         if self.config.audit.required && self.host.audit.problem().is_some() {
             return Some(Refused::unavailable(
                 "audit_unavailable",
@@ -119,7 +141,7 @@ impl Core {
     }
 
     /// Whether something a judgement needs is still to come; if so, it is on its way.
-    fn must_wait(&mut self, kinds: &[ItemKind]) -> bool {
+    pub(super) fn must_wait(&mut self, kinds: &[ItemKind]) -> bool {
         if self.host.ledger.age() > MAX_LEDGER_AGE {
             self.confirm_ledger();
             return true;
@@ -179,7 +201,7 @@ impl Core {
 
     /// The item that a call names: what is listed by that name, else, for a URI, a visible template that matches it,
     /// or a result that handed it out. None for everything else, hidden or not there alike.
-    fn reach(&mut self, target: &Target<'_>) -> Option<Reached> {
+    pub(super) fn reach(&mut self, target: &Target<'_>) -> Option<Reached> {
         let visibility = self.visibility.clone()?;
         let key = ItemKey {
             kind: target.kind,
@@ -219,12 +241,13 @@ impl Core {
         })
     }
 
-    fn judge(&mut self, ask: &Ask, kind: CallKind, target: &Target<'_>, reached: Option<Reached>) {
-        let tool = target.kind == ItemKind::Tool;
-        let Some(reached) = reached else {
-            self.refuse(ask, tool, &target.name, &Refused::filtered(), None, &[]);
-            return;
-        };
+    /// What a call is judged with, and the status of the item it reaches.
+    pub(super) fn context_of(
+        &self,
+        ask: &Ask,
+        target: &Target<'_>,
+        reached: Reached,
+    ) -> (Arc<CallContext>, Option<Status>) {
         let item = contract::Item {
             kind: convert::kind(reached.kind),
             name: reached.name.to_string(),
@@ -245,11 +268,21 @@ impl Core {
             generation: self.generation.clone(),
             context: self.context.clone(),
             call,
-            tool,
+            tool: target.kind == ItemKind::Tool,
             name: target.name.to_string(),
             item: Some((reached.kind, reached.name)),
             digest: reached.digest,
         });
+        (context, reached.status)
+    }
+
+    fn judge(&mut self, ask: &Ask, kind: CallKind, target: &Target<'_>, reached: Option<Reached>) {
+        let tool = target.kind == ItemKind::Tool;
+        let Some(reached) = reached else {
+            self.refuse(ask, tool, &target.name, &Refused::filtered(), None, &[]);
+            return;
+        };
+        let (context, status) = self.context_of(ask, target, reached);
         let subscription = (kind == CallKind::Subscribe).then(|| Subscription {
             uri: target.key().to_owned(),
             params: ask.params().unwrap_or("{}").to_owned(),
@@ -272,7 +305,6 @@ impl Core {
             return;
         }
         self.spent = true;
-        let status = reached.status;
         let exchange = Some(ask.id.exchange);
         let judging = Box::pin(async move {
             let judgement = judge::call(
@@ -302,8 +334,20 @@ impl Core {
         self.on_judged(judged);
     }
 
+    /// The resources that a request listens to were judged.
+    pub(super) fn on_listens(&mut self, judged: Option<Box<(Judged, Filter)>>) {
+        if let Some(judged) = judged {
+            let (judged, filter) = *judged;
+            self.follow(judged, |_| Sent::Listen(filter));
+        }
+    }
+
     /// Forwards a call that was permitted; refuses it otherwise.
     fn on_judged(&mut self, judged: Judged) {
+        self.follow(judged, Sent::Call);
+    }
+
+    fn follow(&mut self, judged: Judged, sent: impl FnOnce(Arc<CallContext>) -> Sent) {
         let Judged {
             ask,
             context,
@@ -349,14 +393,14 @@ impl Core {
         let token = ask.params().and_then(params::progress_token);
         let forwarded = Forwarded {
             name: ask.name,
-            what: Sent::Call(context),
+            what: sent(context),
             token,
         };
         self.put(ask.id, Open::Forwarded(Box::new(forwarded)));
     }
 
     /// Refuses a call: a tool's in the form of a tool's result, others as an error.
-    fn refuse(
+    pub(super) fn refuse(
         &mut self,
         ask: &Ask,
         tool: bool,
@@ -380,7 +424,12 @@ impl Core {
             tool: name,
         };
         if tool {
-            self.reply(key, reply::result(key.raw(), &refusal.tool_result()));
+            let mut result = refusal.tool_result();
+            if self.is_stateless() {
+                // MCP 2026-07-28, basic, "ResultType".
+                result.insert_str(1, COMPLETE);
+            }
+            self.reply(key, reply::result(key.raw(), &result));
         } else {
             let (reason, data) = (refusal.reason(), refusal.data());
             self.reply_error(key, INVALID_PARAMS, &reason, Some(&data));
@@ -415,10 +464,10 @@ impl Core {
             return;
         };
         self.record_plain(&ask.name, Outcome::Allowed);
-        let what = if kind == TaskKind::Result {
-            Sent::Call(context)
-        } else {
-            Sent::Plain
+        let what = match kind {
+            TaskKind::Result => Sent::Call(context),
+            TaskKind::Get => Sent::Task(context),
+            TaskKind::List | TaskKind::Cancel | TaskKind::Update => Sent::Plain,
         };
         self.send(ask, Protocol::Task, what);
     }

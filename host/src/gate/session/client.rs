@@ -9,6 +9,7 @@ use super::{Ask, Core, Key, MAX_OPEN, On, Open, Own, Phase, Sent, params, withou
 use crate::audit::Outcome;
 use crate::chain::{Permit, Protocol};
 use crate::mcp::method::{self, ClientNotification, ClientRequest};
+use crate::mcp::stateless::names_revision;
 use crate::wire::Frame;
 use crate::wire::envelope::{
     self, Envelope, INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, Message, OwnedId,
@@ -116,13 +117,25 @@ impl Core {
             method,
             params,
             after: self.reads.begun(),
+            mirrored: self.params.take().map(Into::into),
         };
+        if self.is_stateless() || self.phase == Phase::Fresh && names_revision(ask.params()) {
+            self.on_stateless_request(ask);
+            return;
+        }
+        if ask.method.is_some_and(|method| !method.is_of_sessions()) {
+            self.record_refused(&ask.name, "a method that this revision does not have");
+            self.reply_error(&ask.id, METHOD_NOT_FOUND, "Method not found", None);
+            return;
+        }
+        // One revision from end to end: a server of both would take this for a request of the other.
+        if self.phase != Phase::Fresh && names_revision(ask.params()) {
+            let reason = "a request of another revision, in a session that began with `initialize`";
+            self.record_refused(&ask.name, reason);
+            self.reply_error(&ask.id, INVALID_REQUEST, reason, None);
+            return;
+        }
         match (ask.method, self.phase) {
-            // A later revision's first word. Whoever is told that the method is unknown falls back to `initialize`;
-            // some servers would refuse that after they have answered this.
-            (Some(ClientRequest::Discover), _) => {
-                self.reply_error(&ask.id, METHOD_NOT_FOUND, "Method not found", None);
-            }
             (Some(ClientRequest::Initialize), Phase::Fresh) => self.initialize(ask),
             (Some(ClientRequest::Initialize), _) => {
                 self.fail(
@@ -162,6 +175,8 @@ impl Core {
             Some(ClientRequest::List(kind)) => self.dispatch_list(ask, kind),
             Some(ClientRequest::Call(kind)) => self.dispatch_call(ask, kind),
             Some(ClientRequest::Task(kind)) => self.dispatch_task(ask, kind),
+            Some(ClientRequest::Discover) => self.dispatch_discover(ask),
+            Some(ClientRequest::Listen) => self.dispatch_listen(ask),
             _ => self.dispatch_plain(ask),
         }
     }
@@ -228,6 +243,10 @@ impl Core {
             }
             return;
         };
+        if self.is_stateless() && notification != ClientNotification::Cancelled {
+            self.record_refused(name, "a notification that this revision does not have");
+            return;
+        }
         match notification {
             ClientNotification::Initialized => self.on_initialized(line),
             ClientNotification::Cancelled => self.on_client_cancelled(given, line),

@@ -121,7 +121,15 @@ impl Core {
     }
 
     /// The self-description is judged: answers the client, or, after a restart, goes on where the session was.
-    pub(super) fn on_described(&mut self, hello: &Hello, waiting: usize) {
+    pub(super) fn on_described(&mut self, hello: Hello, waiting: usize) {
+        if self.is_stateless() {
+            self.on_stateless_described(hello, waiting);
+            return;
+        }
+        self.on_session_described(&hello, waiting);
+    }
+
+    fn on_session_described(&mut self, hello: &Hello, waiting: usize) {
         let Some(id) = &hello.asked else {
             self.after_restart();
             return;
@@ -193,6 +201,10 @@ impl Core {
 
     /// After a restart: the handshake is replayed under an id of the host's own.
     pub(super) fn replay_hello(&mut self) {
+        if self.is_stateless() {
+            self.discover_again();
+            return;
+        }
         let Some((line, id)) = self.replay.hello.clone() else {
             return;
         };
@@ -239,7 +251,7 @@ impl Core {
 }
 
 /// The line of ours that is appended to a server's instructions. A count only: nothing a server wrote.
-fn notice(waiting: usize, server: &str) -> String {
+pub(super) fn notice(waiting: usize, server: &str) -> String {
     let (items, wait) = if waiting == 1 {
         ("item", "waits")
     } else {

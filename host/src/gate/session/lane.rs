@@ -379,7 +379,7 @@ impl Core {
             Task::Describe { hello, .. } => {
                 self.began = true;
                 self.close_first = false;
-                self.on_described(&hello, judged.waiting);
+                self.on_described(*hello, judged.waiting);
             }
             Task::Observe(outcome) => self.reads.settled(&outcome, self.now),
             Task::Refresh => {}
@@ -450,8 +450,12 @@ impl Core {
             let declared = kinds.iter().any(|kind| self.declared.contains(kind));
             if self.phase == Phase::Running && declared && !asks && before.is_some_and(|b| b != now)
             {
-                let line = reply::notification(method, None);
-                self.tell(About::Standing, without_end(line));
+                if self.is_stateless() {
+                    self.tell_listeners(kinds[0], method);
+                } else {
+                    let line = reply::notification(method, None);
+                    self.tell(About::Standing, without_end(line));
+                }
             }
         }
     }

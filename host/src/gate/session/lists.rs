@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::calls::COMPLETE;
 use super::{Ask, Core, Key};
 use crate::audit::Outcome;
 use crate::chain::Visibility;
 use crate::gate::catalogue::Page;
 use crate::gate::reading::ReadingError;
 use crate::mcp::template::Template;
-use crate::mcp::{ItemKey, ItemKind};
+use crate::mcp::{ItemKey, ItemKind, discover};
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS};
 use crate::wire::{reply, scan};
 
@@ -99,7 +100,12 @@ impl Core {
         if withheld {
             self.record_list(&ask, Outcome::Allowed);
             self.close(&ask.id);
-            let empty = format!("{{\"{}\":[]}}", member_of(kind));
+            let empty = if self.is_stateless() {
+                let cached = "\"ttlMs\":0,\"cacheScope\":\"private\"";
+                format!("{{{COMPLETE}\"{}\":[],{cached}}}", member_of(kind))
+            } else {
+                format!("{{\"{}\":[]}}", member_of(kind))
+            };
             self.reply(&ask.id, reply::result(ask.id.raw(), &empty));
             return;
         }
@@ -162,15 +168,26 @@ impl Core {
             return;
         };
         self.record_list(ask, Outcome::Allowed);
+        let form = self.is_stateless().then(|| self.is_nameless());
         let spliced = self
             .answers
             .pages
             .entry(Arc::as_ptr(page).addr())
-            .or_insert_with(|| splice(page, &visibility))
+            .or_insert_with(|| splice(page, &visibility, form))
             .clone();
         self.close(&ask.id);
         let parts = [&spliced.head, ask.id.raw().as_bytes(), &spliced.tail];
         self.answer(&ask.id, None, parts.concat().into());
+    }
+
+    /// Whether what the server says of itself is withheld, its name in results included.
+    pub(super) fn is_nameless(&self) -> bool {
+        let own = self.catalogue.own.as_ref();
+        !own.is_some_and(|(item, _)| {
+            self.visibility
+                .as_ref()
+                .is_some_and(|visibility| visibility.shows(&item.key))
+        })
     }
 
     /// Answers with an error of the server's under the client's id.
@@ -214,7 +231,9 @@ const fn member_of(kind: ItemKind) -> &'static str {
     }
 }
 
-fn splice(page: &Page, visibility: &Visibility) -> Spliced {
+/// A page without what is withheld. In 2026-07-28 it is for its client alone, and says the server's name only if that
+/// is not withheld: `form` is whether it is.
+fn splice(page: &Page, visibility: &Visibility, form: Option<bool>) -> Spliced {
     let keep = |index: usize| {
         page.items
             .get(index)
@@ -222,7 +241,12 @@ fn splice(page: &Page, visibility: &Visibility) -> Spliced {
             .is_some_and(|item| visibility.shows(&item.key))
     };
     let before = page.result_text();
-    let after = page.list.splice(before, keep);
+    let mut after = page.list.splice(before, keep);
+    if let Some(nameless) = form
+        && let Some(edited) = discover::for_one_client(&after, nameless)
+    {
+        after = edited.into();
+    }
     if after == before {
         return Spliced {
             head: page.line.slice(..page.id.start),

@@ -42,7 +42,36 @@ pub(super) fn task_id(params: &str) -> Option<Cow<'_, str>> {
 
 /// The task that a result says was made.
 pub(super) fn made_task(result: &str) -> Option<Cow<'_, str>> {
-    task_id(member(result, "task")?)
+    match member(result, "task") {
+        Some(task) => task_id(task),
+        // The extension to 2026-07-28: the task is the result.
+        None if member(result, "resultType") == Some("\"task\"") => task_id(result),
+        None => None,
+    }
+}
+
+/// The revisions that an error's data name as served.
+pub(super) fn supported_versions(error: &str) -> Option<Vec<String>> {
+    let supported = member(member(error, "data")?, "supported")?;
+    let all = scan::elements(supported).ok()?;
+    all.into_iter()
+        .map(|raw| Some(string(raw)?.into_owned()))
+        .collect()
+}
+
+/// The request that listens for a notification, raw.
+pub(super) fn subscription_id(params: &str) -> Option<&str> {
+    member(
+        member(params, "_meta")?,
+        crate::mcp::stateless::SUBSCRIPTION_ID,
+    )
+}
+
+/// What a task's state says of its call's outcome: where its `result` stands.
+pub(super) fn task_result(task: &str) -> Option<std::ops::Range<usize>> {
+    let all = members(task).ok()?;
+    let result = all.iter().find(|member| member.is("result"))?;
+    Some(result.value_start..result.end)
 }
 
 /// The URI that parameters name.

@@ -172,7 +172,8 @@ impl Core {
             kind,
             reading: self.reads.number,
         };
-        let params = Reading::params(cursor);
+        let rest = cursor.map(|raw| format!("\"cursor\":{raw}"));
+        let params = self.own_params(rest.as_deref().unwrap_or_default());
         self.send_own(own, Protocol::Reading, list_method(kind), params.as_deref());
     }
 

@@ -109,6 +109,7 @@ impl Core {
     pub fn on_time(&mut self) {
         self.on_reading_time();
         self.on_voice_time();
+        self.on_discover_time();
         if self.own.values().all(|own| *own != Own::Initialize) {
             self.restart.answer_by = None;
         }
@@ -119,9 +120,14 @@ impl Core {
 
     /// When something will be due.
     pub fn wake(&self) -> Option<Instant> {
-        [self.reads.wake(), self.held.wake(), self.restart.wake()]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.reads.wake(),
+            self.held.wake(),
+            self.restart.wake(),
+            self.wake_for_discover(),
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 }

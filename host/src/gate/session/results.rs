@@ -12,6 +12,7 @@ use super::handshake::Hello;
 use super::{CallContext, Core, Event, Key, MAX_HANDED, Open, Own, Sent, params};
 use crate::chain::Refused;
 use crate::chain::judge::{self, Inspection};
+use crate::mcp::discover;
 use crate::mcp::list::shape_of;
 use crate::mcp::uri::normal_form;
 use crate::wire::envelope::{Envelope, INTERNAL_ERROR, Message};
@@ -25,6 +26,8 @@ pub struct Inspected {
     line: Bytes,
     /// The code, if the line is an error.
     error: Option<i64>,
+    /// Where the outcome stands in the line's result, if it is a part of it.
+    within: Option<Range<usize>>,
     inspection: Inspection,
 }
 
@@ -63,6 +66,10 @@ impl Core {
                 match forwarded.what {
                     Sent::Initialize => self.on_initialize_answer(id, line, result, error),
                     Sent::Plain => self.on_plain_answer(&id, whole, result, error),
+                    Sent::Listen(_) => self.on_plain_answer(&id, whole, result, error),
+                    Sent::Task(context) => {
+                        self.on_task_answer(id, forwarded.name, context, whole, result, error);
+                    }
                     Sent::TaskList => self.on_task_list(&id, whole, result, error),
                     Sent::Call(context) => {
                         self.on_call_answer(id, forwarded.name, context, whole, result, error);
@@ -88,6 +95,10 @@ impl Core {
     ) {
         match own {
             Own::Ignored => {}
+            Own::Discover => match result {
+                Some(result) => self.on_discovered(line.clone(), part_of(line, result)),
+                None => self.on_not_discovered(error),
+            },
             Own::Initialize => match result {
                 Some(result) => {
                     let result = part_of(line, result);
@@ -226,6 +237,7 @@ impl Core {
             if let Some(result) = result {
                 self.remember_handed(result, &context);
             }
+            let line = self.for_one_client(line);
             self.answer(&id, code_of(error), line);
             return;
         }
@@ -233,7 +245,71 @@ impl Core {
             (Some(result), _) => result.to_owned(),
             (None, error) => format!("{{\"error\":{}}}", error.unwrap_or("null")),
         };
-        let error = code_of(error);
+        self.inspect(id, method, context, line, code_of(error), None, outcome);
+    }
+
+    /// A result of 2026-07-28 as its client may have it: cached for it alone and not for long, and without the server's
+    /// name if that is withheld.
+    fn for_one_client(&self, line: Bytes) -> Bytes {
+        let nameless = self.is_stateless() && self.is_nameless();
+        let has = |what: &[u8]| memchr::memmem::find(&line, what).is_some();
+        if !self.is_stateless() || !(nameless || has(b"ttlMs") || has(b"cacheScope")) {
+            return line;
+        }
+        let Some(result) = result_of(&line) else {
+            return line;
+        };
+        match discover::for_one_client(result, nameless) {
+            Some(edited) => {
+                let place = part_of(&line, result);
+                let parts = [&line[..place.start], edited.as_bytes(), &line[place.end..]];
+                parts.concat().into()
+            }
+            None => line,
+        }
+    }
+
+    /// `tasks/get`: what it says of the call's result is judged like a result.
+    fn on_task_answer(
+        &mut self,
+        id: Key,
+        method: Arc<str>,
+        context: Arc<CallContext>,
+        line: Bytes,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) {
+        if self.view.quarantined || !self.view.enabled {
+            let refused = Refused::silenced();
+            self.withhold(&id, &method, &context, &refused, Vec::new(), false);
+            return;
+        }
+        let inner = result.and_then(|task| Some((task, params::task_result(task)?)));
+        match inner {
+            Some((task, within)) if context.generation.inspects_results() => {
+                let outcome = task[within.clone()].to_owned();
+                self.inspect(id, method, context, line, None, Some(within), outcome);
+            }
+            Some((task, within)) => {
+                self.remember_handed(&task[within], &context);
+                self.on_plain_answer(&id, line, result, error);
+            }
+            None => self.on_plain_answer(&id, line, result, error),
+        }
+    }
+
+    /// Has an outcome judged by the result-gates.
+    #[allow(clippy::too_many_arguments)]
+    fn inspect(
+        &mut self,
+        id: Key,
+        method: Arc<str>,
+        context: Arc<CallContext>,
+        line: Bytes,
+        error: Option<i64>,
+        within: Option<Range<usize>>,
+        outcome: String,
+    ) {
         let view = self.host.view(&self.catalogue);
         self.put(id.clone(), Open::Judging);
         self.spent = true;
@@ -253,6 +329,7 @@ impl Core {
                 context,
                 line,
                 error,
+                within,
                 inspection,
             }))
         });
@@ -267,6 +344,7 @@ impl Core {
             context,
             line,
             error,
+            within,
             inspection,
         } = inspected;
         let cancelled = matches!(self.close(&id), Some(Open::Cancelled));
@@ -292,9 +370,13 @@ impl Core {
                 match replaced {
                     None => {
                         self.remember_handed(result_of(&line).unwrap_or("{}"), &context);
+                        let line = self.for_one_client(line);
                         self.answer(&id, error, line);
                     }
-                    Some(text) => self.reply_replaced(&id, &text, &context),
+                    Some(text) => match within {
+                        Some(within) => self.reply_within(&id, &line, within, &text, &context),
+                        None => self.reply_replaced(&id, &text, &context),
+                    },
                 }
             }
         }
@@ -332,6 +414,22 @@ impl Core {
                 self.reply(id, reply::result(id.raw(), text));
             }
         }
+    }
+
+    /// A replacement stands for the outcome that a task's state tells.
+    fn reply_within(
+        &mut self,
+        id: &Key,
+        line: &Bytes,
+        within: Range<usize>,
+        text: &str,
+        context: &CallContext,
+    ) {
+        self.remember_handed(text, context);
+        let task = result_of(line).unwrap_or("{}");
+        let (head, tail) = (&task[..within.start], &task[within.end..]);
+        let task = format!("{head}{text}{tail}");
+        self.reply(id, reply::result(id.raw(), &task));
     }
 
     /// Remembers the URIs that a result hands out: those may be read, although no list holds them. The URI that was

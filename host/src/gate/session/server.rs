@@ -89,6 +89,7 @@ impl Core {
                 self.on_page_malformed(kind, reading, reason.to_owned());
             }
             Some(super::Own::Initialize) => self.out.end = Some(reason.to_owned()),
+            Some(super::Own::Discover) => self.on_not_discovered(None),
             Some(super::Own::Ignored) => {}
             None => {
                 let key = self.key_of(id, origin);
@@ -134,9 +135,14 @@ impl Core {
                 let Some(token) = given.and_then(params::told_token) else {
                     return false;
                 };
-                let meant = self.open.iter().find(
-                    |(_, open)| matches!(open, Open::Forwarded(f) if f.token.as_deref() == Some(token)),
-                );
+                let on = match about {
+                    About::During(exchange) => Some(*exchange),
+                    _ => None,
+                };
+                let meant = self.open.iter().find(|(key, open)| {
+                    on.is_none_or(|exchange| exchange == key.exchange)
+                        && matches!(open, Open::Forwarded(f) if f.token.as_deref() == Some(token))
+                });
                 if let Some((key, _)) = meant
                     && *about == About::Session
                 {
@@ -153,6 +159,14 @@ impl Core {
                     return false;
                 };
                 let uri = normal_form(&uri).into_owned();
+                if self.is_stateless() {
+                    // Whether it is one of those listened to, or a part of one, is the server's to say.
+                    let Some((exchange, _)) = self.listener_of(given, about) else {
+                        return false;
+                    };
+                    *about = About::During(exchange);
+                    return self.may_reach(&uri);
+                }
                 // A sub-resource of what is subscribed to may be named (MCP, server/resources, subscriptions).
                 let subscribed = self.replay.subscriptions.contains_key(&uri)
                     || !self.replay.subscriptions.is_empty();
@@ -161,6 +175,13 @@ impl Core {
             ServerNotification::TaskStatus => given
                 .and_then(params::task_id)
                 .is_some_and(|id| self.tasks.has(&id)),
+            ServerNotification::Acknowledged => {
+                let listener = self.listener_of(given, about).map(|(exchange, _)| exchange);
+                if let Some(exchange) = listener {
+                    *about = About::During(exchange);
+                }
+                listener.is_some()
+            }
             ServerNotification::Message
             | ServerNotification::ElicitationComplete
             | ServerNotification::ListChanged(_) => true,

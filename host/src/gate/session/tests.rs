@@ -31,6 +31,8 @@ struct Play {
     /// Answers by the client's request.
     answers: BTreeMap<u64, Vec<Value>>,
     sent: u64,
+    /// What the client was told unasked.
+    told: Vec<Value>,
 }
 
 fn host() -> Arc<Host> {
@@ -81,6 +83,7 @@ impl Play {
             called,
             answers,
             sent: 0,
+            told: Vec::new(),
         }
     }
 
@@ -143,7 +146,9 @@ impl Play {
             }
             for said in out.client {
                 let message: Value = serde_json::from_slice(&said.line).unwrap();
-                if message.get("method").is_none() {
+                if message.get("method").is_some() {
+                    self.told.push(message);
+                } else {
                     let id = message["id"].as_u64().unwrap();
                     self.answers.entry(id).or_default().push(message);
                 }
@@ -319,4 +324,149 @@ proptest! {
             }
         }
     }
+}
+
+/// A request of 2026-07-28.
+fn stands(id: u64, method: &str, mut params: Value) -> String {
+    params["_meta"] = json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    });
+    json!({"jsonrpc": "2.0", "id": id, "method": method, "params": params}).to_string()
+}
+
+/// Answers what the server was asked, in 2026-07-28.
+fn answer_standing(play: &mut Play, tools: &[&str]) {
+    while let Some(request) = play.asked.pop() {
+        let meta = &request["params"]["_meta"];
+        assert_eq!(
+            meta["io.modelcontextprotocol/protocolVersion"],
+            "2026-07-28"
+        );
+        let result = match request["method"].as_str().unwrap() {
+            "server/discover" => json!({
+                "resultType": "complete", "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {}}, "ttlMs": 60_000, "cacheScope": "public",
+            }),
+            "tools/list" => {
+                let tools: Vec<Value> = tools.iter().map(|t| json!({"name": t})).collect();
+                json!({"resultType": "complete", "tools": tools, "ttlMs": 60_000, "cacheScope": "public"})
+            }
+            "tools/call" => json!({"resultType": "complete", "content": []}),
+            method => panic!("{method}"),
+        };
+        let answer = json!({"jsonrpc": "2.0", "id": request["id"], "result": result});
+        play.server(&answer.to_string());
+    }
+}
+
+fn answer_to(play: &Play, id: u64) -> &Value {
+    let answers = &play.answers[&id];
+    assert_eq!(answers.len(), 1, "{answers:?}");
+    &answers[0]
+}
+
+#[test]
+fn a_request_that_stands_for_itself_is_judged_by_what_the_gate_read() {
+    let mut play = Play::new();
+    play.client(&stands(1, "tools/call", json!({"name": "a"})));
+    assert_eq!(
+        play.asked[0]["method"], "server/discover",
+        "first what it is"
+    );
+    assert!(play.called.is_empty());
+    answer_standing(&mut play, &["a"]);
+    assert_eq!(play.called, ["a"]);
+    assert_eq!(answer_to(&play, 1)["result"]["resultType"], "complete");
+    play.client(&stands(2, "tools/call", json!({"name": "b"})));
+    let refused = &answer_to(&play, 2)["result"];
+    assert_eq!(refused["resultType"], "complete");
+    assert_eq!(refused["isError"], true);
+    assert_eq!(play.called, ["a"]);
+}
+
+#[test]
+fn what_is_told_of_lists_is_for_one_client_and_not_for_long() {
+    let mut play = Play::new();
+    play.client(&stands(1, "tools/list", json!({})));
+    answer_standing(&mut play, &["a"]);
+    play.client(&stands(2, "server/discover", json!({})));
+    answer_standing(&mut play, &["a"]);
+    for id in [1, 2] {
+        let result = &answer_to(&play, id)["result"];
+        assert_eq!(result["cacheScope"], "private");
+        assert_eq!(result["ttlMs"], 5000);
+    }
+    assert_eq!(
+        answer_to(&play, 2)["result"]["capabilities"]["tools"]["listChanged"],
+        true
+    );
+}
+
+#[test]
+fn revisions_are_not_mixed() {
+    let mut play = Play::new();
+    play.client(&stands(1, "tools/list", json!({})));
+    answer_standing(&mut play, &["a"]);
+    let initialize = json!({"jsonrpc": "2.0", "id": 2, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}});
+    play.client(&initialize.to_string());
+    assert_eq!(
+        answer_to(&play, 2)["error"]["code"],
+        -32602,
+        "no revision in `_meta`"
+    );
+    play.client(&stands(3, "logging/setLevel", json!({"level": "info"})));
+    assert_eq!(answer_to(&play, 3)["error"]["code"], -32601);
+    let mut other: Value = serde_json::from_str(&stands(4, "tools/list", json!({}))).unwrap();
+    other["params"]["_meta"]["io.modelcontextprotocol/protocolVersion"] = json!("2099-01-01");
+    play.client(&other.to_string());
+    assert_eq!(answer_to(&play, 4)["error"]["code"], -32022);
+    assert_eq!(
+        answer_to(&play, 4)["error"]["data"]["supported"],
+        json!(["2026-07-28"])
+    );
+    assert!(play.asked.is_empty(), "nothing of it reached the server");
+}
+
+#[test]
+fn a_client_falls_back_where_the_server_begins_with_initialize() {
+    let mut play = Play::new();
+    play.client(&stands(1, "server/discover", json!({})));
+    let request = play.asked.pop().unwrap();
+    let error = json!({"code": -32601, "message": "what?"});
+    play.server(&json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string());
+    assert_eq!(answer_to(&play, 1)["error"]["code"], -32601);
+    play.client(&stands(2, "tools/list", json!({})));
+    assert_eq!(play.asked.pop().unwrap()["method"], "server/discover");
+    play.wait(Duration::from_secs(6));
+    assert_eq!(answer_to(&play, 2)["error"]["code"], -32600);
+    let initialize = json!({"jsonrpc": "2.0", "id": 3, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "c", "version": "1"}}});
+    play.client(&initialize.to_string());
+    assert_eq!(play.asked.pop().unwrap()["method"], "initialize");
+}
+
+#[test]
+fn who_listens_is_told_when_what_it_sees_has_changed() {
+    let mut play = Play::new();
+    play.client(&stands(1, "tools/list", json!({})));
+    answer_standing(&mut play, &["a"]);
+    play.client(&stands(
+        2,
+        "subscriptions/listen",
+        json!({"notifications": {"toolsListChanged": true}}),
+    ));
+    let listen = play.asked.pop().unwrap();
+    assert_eq!(listen["id"], 2, "it is forwarded as it is");
+    let told = json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed",
+        "params": {"_meta": {"io.modelcontextprotocol/subscriptionId": 2}}});
+    play.server(&told.to_string());
+    play.wait(Duration::from_secs(1));
+    answer_standing(&mut play, &["a"]);
+    assert!(play.told.is_empty(), "nothing changed: {:?}", play.told);
+    play.server(&told.to_string());
+    play.wait(Duration::from_secs(1));
+    answer_standing(&mut play, &["a", "b"]);
+    assert_eq!(play.told, [told]);
 }

@@ -12,7 +12,7 @@ use bytes::Bytes;
 use super::{About, Core, On, Phase};
 use crate::chain::{Permit, Protocol};
 use crate::mcp::method::{self, ServerRequest};
-use crate::wire::envelope::{INTERNAL_ERROR, INVALID_REQUEST, OwnedId};
+use crate::wire::envelope::{INTERNAL_ERROR, INVALID_REQUEST, METHOD_NOT_FOUND, OwnedId};
 use crate::wire::reply;
 
 /// The most messages that are held back.
@@ -73,6 +73,13 @@ impl Core {
             let mut line = reply::result(id.raw(), "{}");
             line.pop();
             self.forward(Permit::protocol(Protocol::Answer, line.into()), On::Other);
+            return;
+        }
+        if self.is_stateless() {
+            self.record_refused(method, "this revision has no requests of servers");
+            if !self.separate {
+                self.answer_server(&id, METHOD_NOT_FOUND, "Method not found");
+            }
             return;
         }
         if self.asked.contains(&id) {
