@@ -9,6 +9,7 @@ pub mod client_request;
 pub mod digest;
 pub mod discover;
 pub mod escape;
+pub mod headers;
 pub mod initialize;
 pub mod input_required;
 pub mod item;

@@ -4,10 +4,13 @@
 //! the outbox writes what a spent permit gave it.
 
 pub mod child;
+pub mod endpoint;
+pub mod http;
 pub mod outbox;
 pub mod pipe;
 
 pub use child::{Child, Launch, LaunchError};
+pub use endpoint::Endpoint;
 pub use outbox::Outbox;
 
 /// How a server is reached.
@@ -20,22 +23,12 @@ pub enum Upstream {
 }
 
 impl Upstream {
-    /// What a server's name stands for in the ledger: the command's words as a JSON array, or the URL.
+    /// What a server's name stands for in the ledger: the command's words as a JSON array, or the URL
+    /// with a digest in place of its query.
     pub fn identity(&self) -> String {
         match self {
             Self::Child(launch) => serde_json::Value::from(launch.command.as_slice()).to_string(),
-            Self::Http(endpoint) => endpoint.url.to_string(),
+            Self::Http(endpoint) => endpoint.identity(),
         }
     }
-}
-
-/// A server behind a URL.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Endpoint {
-    /// Where it is: `http` or `https`.
-    pub url: http::Uri,
-    /// Headers that go with every request.
-    pub headers: http::HeaderMap,
-    /// The server's name, for the log.
-    pub name: String,
 }
