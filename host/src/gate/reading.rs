@@ -60,6 +60,9 @@ pub enum ReadingError {
     /// No answer in time.
     #[error("the server did not answer in time")]
     Timeout,
+    /// The server could not be reached.
+    #[error("{0}")]
+    Unreached(String),
     /// The server ended.
     #[error("the server ended")]
     Gone,

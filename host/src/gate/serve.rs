@@ -5,6 +5,7 @@
 
 mod child;
 mod exchange;
+mod remote;
 mod session;
 mod spread;
 
@@ -190,7 +191,7 @@ impl Gateway {
             .or_default()
             .clone();
         let observer = observer(&entry.name);
-        let session = Session::begin(self, entry, caller, observer, tasks, stateless)?;
+        let session = Session::open(self, entry, caller, observer, tasks, stateless)?;
         lock(&self.open).push(Arc::downgrade(&session));
         Ok(session)
     }

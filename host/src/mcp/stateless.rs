@@ -28,9 +28,6 @@ pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// The server does not speak the revision of a request (MCP 2026-07-28, schema, `UnsupportedProtocolVersionError`).
 pub const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
 
-/// Headers and body of a request disagree (MCP 2026-07-28, schema, `HeaderMismatchError`).
-pub const HEADER_MISMATCH: i64 = -32020;
-
 /// What is wrong with a request's `_meta`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]

@@ -138,13 +138,7 @@ impl Drop for Exchange {
             self.session
                 .drive(None, |core| core.on_exchange_gone(number));
         } else if let Some(work) = self.work.take() {
-            let mut stop = self.session.stop.subscribe();
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = work => {}
-                    _ = stop.wait_for(|stop| *stop) => {}
-                }
-            });
+            self.session.begin(work);
         }
     }
 }

@@ -10,15 +10,16 @@ use bytes::Bytes;
 use tokio::sync::{Notify, mpsc, watch};
 
 use super::exchange::{Exchange, Feed, Listening, Standing};
+use super::remote::Remote;
 use super::spread::Work;
-use super::{Gateway, OpenError, child};
+use super::{Gateway, OpenError, Said, child, remote};
 use crate::chain::convert::Caller;
 use crate::gate::session::{Core, Opening, Tasks};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
 use crate::mcp::stateless::Names;
 use crate::upstream::Upstream;
-use crate::wire::Frame;
+use crate::wire::{Frame, WireLimits};
 
 /// A connection of one caller to one server: in revisions that begin with `initialize`, a session of MCP; in
 /// 2026-07-28, requests of a caller whose client has the same capabilities.
@@ -64,13 +65,15 @@ pub(super) enum Server {
         /// Runs its pipes, and ends with it.
         task: tokio::task::JoinHandle<()>,
     },
+    /// A URL: the session with it.
+    Remote(Arc<Remote>),
     /// None at the moment.
     Gone,
 }
 
 impl Session {
     /// Starts or connects the server, and everything that drives the session.
-    pub(super) fn begin(
+    pub(super) fn open(
         gateway: &Arc<Gateway>,
         entry: ServerEntry,
         caller: Caller,
@@ -93,7 +96,7 @@ impl Session {
         let core = Core::new(opening, now);
         let launched = match &entry.upstream {
             Upstream::Child(launch) => Some(crate::upstream::Child::launch(launch)?),
-            Upstream::Http(_) => todo!("a server behind a URL"),
+            Upstream::Http(_) => None,
         };
         let session = Arc::new(Self {
             caller,
@@ -118,8 +121,12 @@ impl Session {
             gone: watch::Sender::new(false),
             stop: watch::Sender::new(false),
         });
-        if let Some(launched) = launched {
-            child::run(&session, launched);
+        match launched {
+            Some(launched) => child::run(&session, launched),
+            None => {
+                let server = remote::connect(&session);
+                session.lock().server = server;
+            }
         }
         tokio::spawn(keep(session.clone()));
         Ok(session)
@@ -191,7 +198,9 @@ impl Session {
         state.last_used = Instant::now();
         let now = state.last_used;
         state.core.at(now);
-        state.core.on_client_with(Frame::Line(line), number, params);
+        state
+            .core
+            .on_client_with(Frame::Line(one_line(line)), number, params);
         self.spread(&mut state, Some(number), &mut work);
         drop(state);
         Exchange::new(self.clone(), number, receiver, queued, work)
@@ -255,6 +264,29 @@ impl Session {
         self.gone.send_replace(true);
     }
 
+    /// The limits of messages.
+    pub(super) fn limits(&self) -> WireLimits {
+        *self.lock().core.wire_limits()
+    }
+
+    /// Says something to an exchange that is no line of the core's.
+    pub(super) fn says(&self, exchange: u64, said: Said) {
+        if let Some(feed) = self.lock().feeds.get(&exchange) {
+            feed.say(said);
+        }
+    }
+
+    /// Runs something until it is done or the session is over.
+    pub(super) fn begin(&self, work: impl Future<Output = ()> + Send + 'static) {
+        let mut stop = self.stop.subscribe();
+        tokio::spawn(async move {
+            tokio::select! {
+                () = work => {}
+                _ = stop.wait_for(|stop| *stop) => {}
+            }
+        });
+    }
+
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -282,6 +314,20 @@ impl Session {
         self.spread(&mut state, own, &mut work);
         work
     }
+}
+
+/// A message on one line: what breaks lines in it stands between its parts, where it may as well be a space.
+fn one_line(line: Bytes) -> Bytes {
+    if memchr::memchr2(b'\n', b'\r', &line).is_none() {
+        return line;
+    }
+    let mut line = line.to_vec();
+    for byte in &mut line {
+        if matches!(byte, b'\n' | b'\r') {
+            *byte = b' ';
+        }
+    }
+    line.into()
 }
 
 /// Wakes the core when it is time, or when the ledger or the chain moved.
@@ -321,6 +367,7 @@ async fn keep(session: Arc<Session>) {
             drop(outbox);
             let _ = task.await;
         }
+        Server::Remote(remote) => remote.end().await,
         Server::Gone => {}
     }
     session.buried();
@@ -335,7 +382,10 @@ fn start_again(session: &Arc<Session>) {
                 return;
             }
         },
-        Upstream::Http(_) => {}
+        Upstream::Http(_) => {
+            let server = remote::connect(session);
+            session.lock().server = server;
+        }
     }
     session.drive(None, Core::on_server_back);
 }

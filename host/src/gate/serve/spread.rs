@@ -8,14 +8,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use super::Said;
 use super::session::{Server, Session, State};
-use crate::gate::session::{About, Event, Job, Out, ToClient};
+use super::{Said, remote};
+use crate::gate::session::{About, Event, Job, On, Out, ToClient, ToServer};
 
 /// Work that must be done.
 pub(super) enum Work {
     /// A job of the core's.
     Job(Job),
+    /// A request for a server behind a URL.
+    Post(ToServer),
 }
 
 impl Session {
@@ -42,6 +44,21 @@ impl Session {
                     // A child that is gone is told of by its own task.
                     let _ = outbox.send(message.cleared.into_bytes());
                 }
+                Server::Remote(remote) => {
+                    let of = match &message.on {
+                        On::Request { key, .. } => Some(key.exchange),
+                        On::Own(_) => None,
+                        On::Other => {
+                            remote.tell(message);
+                            continue;
+                        }
+                    };
+                    if of.is_some() && of == own {
+                        work.push(Work::Post(message));
+                    } else {
+                        self.begin_work(of, Work::Post(message));
+                    }
+                }
                 Server::Gone => {}
             }
         }
@@ -62,14 +79,7 @@ impl Session {
     }
 
     fn begin_work(self: &Arc<Self>, own: Option<u64>, work: Work) {
-        let mut stop = self.stop.subscribe();
-        let session = self.clone();
-        tokio::spawn(async move {
-            tokio::select! {
-                () = session.work(own, vec![work]) => {}
-                _ = stop.wait_for(|stop| *stop) => {}
-            }
-        });
+        self.begin(self.clone().work(own, vec![work]));
     }
 
     /// Does work, and what comes of it for the same exchange, to the end.
@@ -84,6 +94,7 @@ impl Session {
                 let mut next = Vec::new();
                 for step in rest {
                     match step {
+                        Work::Post(message) => remote::post(&self, own, message).await,
                         Work::Job(job) => {
                             let event: Event = job.await;
                             next.extend(self.drive(own, |core| core.on_event(event)));

@@ -14,6 +14,7 @@ use crate::chain::visibility::Status;
 use crate::chain::{Protocol, Refused, convert};
 use crate::gate::host::{MAX_LEDGER_AGE, ledger_refusal};
 use crate::mcp::call::Target;
+use crate::mcp::headers::{self, HEADER_MISMATCH, HeaderMismatch};
 use crate::mcp::method::{CallKind, ClientRequest, TaskKind};
 use crate::mcp::refusal::Refusal;
 use crate::mcp::{Digest, ItemKey, ItemKind};
@@ -241,6 +242,23 @@ impl Core {
         })
     }
 
+    /// Whether the headers that came with a call of a tool mirror its arguments as the tool's definition says. What is
+    /// withheld tells nothing of its definition.
+    fn agrees(&self, ask: &Ask, tool: bool, reached: &Reached) -> Result<(), HeaderMismatch> {
+        let Some(mirrored) = ask.mirrored.as_deref().filter(|_| tool) else {
+            return Ok(());
+        };
+        if !matches!(reached.status, Some(Status::Visible)) {
+            return Ok(());
+        }
+        let definition = reached
+            .digest
+            .and_then(|digest| self.catalogue.definition(&digest));
+        definition.map_or(Ok(()), |definition| {
+            headers::verify(&definition, ask.params(), mirrored)
+        })
+    }
+
     /// What a call is judged with, and the status of the item it reaches.
     pub(super) fn context_of(
         &self,
@@ -282,6 +300,12 @@ impl Core {
             self.refuse(ask, tool, &target.name, &Refused::filtered(), None, &[]);
             return;
         };
+        if let Err(mismatch) = self.agrees(ask, tool, &reached) {
+            let reason = mismatch.to_string();
+            self.record_refused(&ask.name, &reason);
+            self.fail(&ask.id, HEADER_MISMATCH, &reason);
+            return;
+        }
         let (context, status) = self.context_of(ask, target, reached);
         let subscription = (kind == CallKind::Subscribe).then(|| Subscription {
             uri: target.key().to_owned(),

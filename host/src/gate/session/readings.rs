@@ -254,6 +254,16 @@ impl Core {
         }
     }
 
+    /// A page's request that could not be brought to the server.
+    pub(super) fn on_page_unreached(&mut self, kind: ItemKind, reading: u64, reason: String) {
+        if reading == self.reads.number
+            && let Some(running) = &mut self.reads.running
+        {
+            let step = running.fail(kind, ReadingError::Unreached(reason));
+            self.on_step(kind, step);
+        }
+    }
+
     fn on_step(&mut self, kind: ItemKind, step: Step) {
         self.reads.deadline = Some(self.now + self.config.limits.list_timeout);
         match step {

@@ -4,7 +4,7 @@
 
 use bytes::Bytes;
 
-use super::{About, Core, Open, params};
+use super::{About, Core, On, Open, Phase, Sent, params};
 use crate::mcp::escape::visible_cut;
 use crate::mcp::method::{self, ServerNotification};
 use crate::mcp::uri::normal_form;
@@ -97,6 +97,42 @@ impl Core {
                     self.fail(&key, INTERNAL_ERROR, reason);
                 }
             }
+        }
+    }
+
+    /// Whether an answer to this is still to come.
+    pub fn awaits(&self, on: &On) -> bool {
+        match on {
+            On::Request { key, .. } => matches!(self.open.get(key), Some(Open::Forwarded(_))),
+            On::Own(id) => self.own.contains_key(id.trim_matches('"')),
+            On::Other => false,
+        }
+    }
+
+    /// The server will not answer this any more, if it has not: it could not be reached, or gave up.
+    pub fn on_unanswered(&mut self, on: &On, reason: &str) {
+        match on {
+            On::Request { key, .. } => {
+                if let Some(Open::Forwarded(forwarded)) = self.open.get(key) {
+                    if matches!(forwarded.what, Sent::Initialize) {
+                        self.phase = Phase::Fresh;
+                        self.replay.hello = None;
+                    }
+                    tracing::warn!(server = %self.entry.name, "{}", visible_cut(reason, SHOWN));
+                    self.fail(key, INTERNAL_ERROR, reason);
+                } else if matches!(self.open.get(key), Some(Open::Cancelled)) {
+                    self.close(key);
+                }
+            }
+            On::Own(id) => match self.own.remove(id.trim_matches('"')) {
+                Some(super::Own::Page { kind, reading }) => {
+                    self.on_page_unreached(kind, reading, reason.to_owned());
+                }
+                Some(super::Own::Initialize) => self.out.end = Some(reason.to_owned()),
+                Some(super::Own::Discover) => self.on_undescribed(reason),
+                Some(super::Own::Ignored) | None => {}
+            },
+            On::Other => {}
         }
     }
 

@@ -276,7 +276,7 @@ impl Core {
     }
 
     /// Nothing that waits for the server's self-description can be judged.
-    fn on_undescribed(&mut self, reason: &str) {
+    pub(super) fn on_undescribed(&mut self, reason: &str) {
         tracing::warn!(server = %self.entry.name, "{reason}");
         if let Some(of) = &mut self.stateless {
             of.deadline = None;
