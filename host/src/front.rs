@@ -3,5 +3,6 @@
 //! Knows HTTP, callers and their credentials. Knows nothing of policies: what a message means and whether it may pass
 //! is `gate`'s to say.
 
+pub mod auth;
 mod file;
 pub mod tls;

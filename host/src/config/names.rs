@@ -18,6 +18,11 @@ pub fn check_policy_name(name: &str) -> Result<(), ConfigError> {
     check("policy", name)
 }
 
+/// Checks a token's name, by the rule of servers' names.
+pub fn check_token_name(name: &str) -> Result<(), ConfigError> {
+    check("token", name)
+}
+
 fn check(what: &str, name: &str) -> Result<(), ConfigError> {
     let inner = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'_' | b'-');
     let first = name
