@@ -20,6 +20,7 @@ mod restart;
 mod results;
 mod server;
 mod stateless;
+mod tasks;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
@@ -67,6 +68,8 @@ pub enum Event {
     Confirmed(Option<Box<crate::chain::Refused>>),
     /// The resources that a request listens to were judged; none if there were none.
     Listens(Option<Box<(calls::Judged, listen::Filter)>>),
+    /// What a notification tells of a task's result was judged.
+    Told(Box<tasks::Told>),
     /// Instances are ready again.
     Refilled,
 }
@@ -560,6 +563,7 @@ impl Core {
             Event::Settled(settled) => self.on_settled(*settled),
             Event::Confirmed(refused) => self.on_confirmed(refused.map(|r| *r)),
             Event::Listens(judged) => self.on_listens(judged),
+            Event::Told(told) => self.on_told(*told),
             Event::Refilled => self.refilling = false,
         }
     }

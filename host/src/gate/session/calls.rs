@@ -438,21 +438,25 @@ impl Core {
         self.reply_refusal(&ask.id, tool, name, refused);
     }
 
+    /// A refusal as the result of a tool.
+    pub(super) fn refusal_result(&self, name: &str, refused: &Refused) -> String {
+        self.as_result(&refusal_of(name, refused))
+    }
+
+    fn as_result(&self, refusal: &Refusal<'_>) -> String {
+        let mut result = refusal.tool_result();
+        if self.is_stateless() {
+            // MCP 2026-07-28, basic, "ResultType".
+            result.insert_str(1, COMPLETE);
+        }
+        result
+    }
+
     /// Tells the client that a call is refused.
     pub(super) fn reply_refusal(&mut self, key: &Key, tool: bool, name: &str, refused: &Refused) {
-        let refusal = Refusal {
-            decision: refused.decision.word(),
-            code: &refused.code,
-            reason: &refused.reason,
-            remedy: refused.remedy.as_deref(),
-            tool: name,
-        };
+        let refusal = refusal_of(name, refused);
         if tool {
-            let mut result = refusal.tool_result();
-            if self.is_stateless() {
-                // MCP 2026-07-28, basic, "ResultType".
-                result.insert_str(1, COMPLETE);
-            }
+            let result = self.as_result(&refusal);
             self.reply(key, reply::result(key.raw(), &result));
         } else {
             let (reason, data) = (refusal.reason(), refusal.data());
@@ -508,6 +512,16 @@ impl Core {
         };
         self.reach(&target)
             .is_some_and(|reached| !matches!(reached.status, Some(Status::Withheld(_))))
+    }
+}
+
+fn refusal_of<'a>(name: &'a str, refused: &'a Refused) -> Refusal<'a> {
+    Refusal {
+        decision: refused.decision.word(),
+        code: &refused.code,
+        reason: &refused.reason,
+        remedy: refused.remedy.as_deref(),
+        tool: name,
     }
 }
 

@@ -349,6 +349,13 @@ impl Core {
         } = inspected;
         let cancelled = matches!(self.close(&id), Some(Open::Cancelled));
         match inspection.outcome {
+            Err(refused) if within.is_some() => {
+                let micros = inspection.micros;
+                self.record_result(&method, &context, Some(&refused), Vec::new(), micros);
+                if let Some(within) = within.filter(|_| !cancelled) {
+                    self.withhold_within(&id, &line, within, &context.name, &refused);
+                }
+            }
             Err(refused) => {
                 self.withhold(
                     &id,
@@ -374,7 +381,10 @@ impl Core {
                         self.answer(&id, error, line);
                     }
                     Some(text) => match within {
-                        Some(within) => self.reply_within(&id, &line, within, &text, &context),
+                        Some(within) => {
+                            self.remember_handed(&text, &context);
+                            self.reply_within(&id, &line, within, &text);
+                        }
                         None => self.reply_replaced(&id, &text, &context),
                     },
                 }
@@ -416,25 +426,9 @@ impl Core {
         }
     }
 
-    /// A replacement stands for the outcome that a task's state tells.
-    fn reply_within(
-        &mut self,
-        id: &Key,
-        line: &Bytes,
-        within: Range<usize>,
-        text: &str,
-        context: &CallContext,
-    ) {
-        self.remember_handed(text, context);
-        let task = result_of(line).unwrap_or("{}");
-        let (head, tail) = (&task[..within.start], &task[within.end..]);
-        let task = format!("{head}{text}{tail}");
-        self.reply(id, reply::result(id.raw(), &task));
-    }
-
     /// Remembers the URIs that a result hands out: those may be read, although no list holds them. The URI that was
     /// asked for is not one of them: a read that a template allowed must not outlive the template.
-    fn remember_handed(&mut self, result: &str, context: &CallContext) {
+    pub(super) fn remember_handed(&mut self, result: &str, context: &CallContext) {
         if memchr::memmem::find(result.as_bytes(), b"uri").is_none() {
             return;
         }
@@ -496,7 +490,7 @@ pub(super) fn error_in(line: &Bytes) -> Option<&str> {
 }
 
 /// The result within a response's line.
-fn result_of(line: &Bytes) -> Option<&str> {
+pub(super) fn result_of(line: &Bytes) -> Option<&str> {
     let members = scan::members(std::str::from_utf8(line).ok()?).ok()?;
     members
         .into_iter()
@@ -505,7 +499,7 @@ fn result_of(line: &Bytes) -> Option<&str> {
 }
 
 /// Where `part` stands in the line it was read from.
-fn part_of(line: &Bytes, part: &str) -> Range<usize> {
+pub(super) fn part_of(line: &Bytes, part: &str) -> Range<usize> {
     let start = (part.as_ptr() as usize).saturating_sub(line.as_ptr() as usize);
     start..(start + part.len()).min(line.len())
 }

@@ -147,7 +147,11 @@ impl Core {
         match method::server_notification(name) {
             Some(ServerNotification::ListChanged(kinds)) => self.read_for_server(kinds),
             Some(notification) => {
-                if self.concerns_client(notification, given, &mut about) {
+                let concerns = self.concerns_client(notification, given, &mut about);
+                let judged = concerns
+                    && notification == ServerNotification::TaskStatus
+                    && self.on_task_told(name, given, &line, &about);
+                if concerns && !judged {
                     self.say(super::voice::Said::Notification(line, about));
                 }
             }
@@ -208,9 +212,14 @@ impl Core {
                     || !self.replay.subscriptions.is_empty();
                 subscribed && self.may_reach(&uri)
             }
-            ServerNotification::TaskStatus => given
-                .and_then(params::task_id)
-                .is_some_and(|id| self.tasks.has(&id)),
+            ServerNotification::TaskStatus => {
+                if let Some((exchange, _)) = self.listener_of(given, about) {
+                    *about = About::During(exchange);
+                }
+                given
+                    .and_then(params::task_id)
+                    .is_some_and(|id| self.tasks.has(&id))
+            }
             ServerNotification::Acknowledged => {
                 let listener = self.listener_of(given, about).map(|(exchange, _)| exchange);
                 if let Some(exchange) = listener {
