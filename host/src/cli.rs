@@ -14,6 +14,7 @@ mod render;
 mod review;
 mod server;
 mod time;
+mod token;
 mod try_;
 mod wrap;
 
@@ -85,6 +86,8 @@ enum Command {
     Policy(policy::Args),
     /// Read and verify the record of decisions
     Audit(audit::Args),
+    /// Make, list and revoke the tokens that clients over HTTP call with
+    Token(token::Args),
     /// Find out what is wrong and how to mend it
     Doctor(doctor::Args),
 }
@@ -147,6 +150,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Server(args) => server::run(&context, args).await,
             Command::Policy(args) => policy::run(&context, args).await,
             Command::Audit(args) => audit::run(&context, args).await,
+            Command::Token(args) => token::run(&context, args).await,
             Command::Doctor(args) => doctor::run(&context, args).await,
         }
     });

@@ -27,4 +27,5 @@ mod recovery;
 mod resources;
 mod silence;
 mod tasks;
+mod tokens;
 mod transparency;
