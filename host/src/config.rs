@@ -9,9 +9,12 @@ mod json;
 pub mod names;
 mod place;
 mod reader;
+pub mod remote;
+mod template;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::ledger::Standing;
@@ -20,6 +23,8 @@ use crate::mcp::client_request::Denied;
 pub use http::{
     AuthConfig, HttpConfig, HttpLimits, JwksSource, JwtAlgorithm, JwtConfig, TlsConfig,
 };
+pub use remote::Remote;
+pub use template::Template;
 
 /// The whole configuration, from `witgate.toml` or, where there is none, all defaults.
 #[derive(Debug, Clone, PartialEq)]
@@ -125,6 +130,8 @@ pub struct ServerConfig {
     /// The command and its arguments as written; empty if the entry names none. Looked up like one typed in the
     /// client's folder, not beside the file: the two must be able to be the same.
     pub command: Vec<String>,
+    /// Where it is reached, if it is not started: then there is no command.
+    pub remote: Option<Arc<Remote>>,
     /// Environment added to the client's.
     pub env: BTreeMap<String, String>,
     /// What the file says of its standing, if anything.
@@ -204,6 +211,7 @@ impl Default for ServerConfig {
     fn default() -> Self {
         Self {
             command: Vec::new(),
+            remote: None,
             env: BTreeMap::new(),
             standing: None,
             auto_approve_tool_changes: false,

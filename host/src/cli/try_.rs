@@ -69,7 +69,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         ..context.options(args.keep)
     };
     let mut setup = setup::open(&options).await?;
-    let entry = wrap::resolve(&setup.config, &name, &args.server.command)?;
+    let entry = wrap::resolve(&setup.config, &name, args.server.typed())?;
     if !args.keep {
         // What is learned goes into a copy that ends with this process.
         setup.ledger = ledger::in_memory(Some(&setup.ledger.snapshot()));

@@ -3,10 +3,10 @@
 use super::{Context, Failed};
 use crate::config::Lists;
 use crate::gate::session::io::Ended;
-use crate::gate::wrap::{self, WrapError};
+use crate::gate::wrap::{self, Typed, WrapError};
 use crate::setup;
 
-/// Put the gate in front of one MCP server, on stdin and stdout
+/// Put the gate in front of one MCP server, started or behind a URL, on stdin and stdout
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: witgate wrap -- npx -y @modelcontextprotocol/server-everything\n\n\
@@ -21,7 +21,7 @@ pub(super) struct Args {
 /// Which server, and what of it.
 #[derive(Debug, Clone, clap::Args)]
 pub(super) struct ServerArgs {
-    /// The server's name [default: made from the command]
+    /// The server's name [default: made from the command or the URL]
     #[arg(long, value_name = "NAME")]
     pub(super) name: Option<String>,
     /// Offer only tools that match (exact, or a glob with `*` and `?`); may be repeated
@@ -30,21 +30,39 @@ pub(super) struct ServerArgs {
     /// Hide tools that match (exact, or a glob with `*` and `?`); may be repeated
     #[arg(long, value_name = "TOOL")]
     pub(super) deny_tool: Vec<String>,
-    /// The server's command line; without one, `command` in [server.NAME] of the configuration
+    /// The URL of a server that is reached by streamable HTTP; `${NAME}` is an environment variable
+    #[arg(long, value_name = "URL", conflicts_with = "command")]
+    pub(super) url: Option<String>,
+    /// A header for every request to the URL, `${NAME}` being an environment variable; may be repeated
+    #[arg(long, value_name = "NAME: VALUE", requires = "url")]
+    pub(super) header: Vec<String>,
+    /// The server's command line; without one, `command` or `url` in [server.NAME] of the configuration
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
 }
 
 impl ServerArgs {
+    /// What was typed to say which server is meant.
+    pub(super) fn typed(&self) -> Typed<'_> {
+        match &self.url {
+            Some(url) => Typed::Url {
+                url,
+                headers: &self.header,
+            },
+            None if self.command.is_empty() => Typed::Nothing,
+            None => Typed::Command(&self.command),
+        }
+    }
+
     /// The server's name, and what the flags say of it.
     pub(super) fn named(&self) -> Result<(String, Lists), Failed> {
-        if self.name.is_none() && self.command.is_empty() {
+        if self.name.is_none() && self.typed() == Typed::Nothing {
             return Err(Failed::unusable(
                 "arguments",
-                "give the server's command after `--`, or its name by `--name`",
+                "give the server's command after `--`, its URL by `--url`, or its name by `--name`",
             ));
         }
-        let name = wrap::name_of(self.name.as_deref(), &self.command)?;
+        let name = wrap::name_of(self.name.as_deref(), self.typed())?;
         let lists = Lists {
             allow: (!self.allow_tool.is_empty()).then(|| self.allow_tool.clone()),
             deny: self.deny_tool.clone(),
@@ -61,6 +79,7 @@ impl From<WrapError> for Failed {
             WrapError::Name(_)
             | WrapError::NoCommand { .. }
             | WrapError::OtherCommand { .. }
+            | WrapError::Remote(_)
             | WrapError::Disabled { .. } => Self::unusable("server", message),
             WrapError::Audit(_) => Self::new("audit", message),
             WrapError::Session(_) => Self::new("session", message),
@@ -77,7 +96,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         ..context.options(true)
     };
     let setup = setup::open(&options).await?;
-    let entry = wrap::resolve(&setup.config, &name, &args.server.command)?;
+    let entry = wrap::resolve(&setup.config, &name, args.server.typed())?;
     match wrap::wrap(setup, entry, options.config).await? {
         Ended::InOrder => Ok(()),
         Ended::Because(reason) => Err(Failed::new(

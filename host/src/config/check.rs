@@ -3,6 +3,7 @@
 //! Knows each key by name. Knows nothing of TOML's spelling, which is `reader`'s.
 
 mod http;
+mod remote;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -86,10 +87,6 @@ fn version(file: File<'_>, root: &Section<'_>) -> Result<(), ConfigError> {
             "`version` is missing; write `version = 1` in the first line",
         )),
     }
-}
-
-fn absent(field: &Field<'_>, detail: &str) -> ConfigError {
-    field.error(&not_yet(detail))
 }
 
 fn not_yet(detail: &str) -> String {
@@ -300,15 +297,10 @@ fn audit(section: Section<'_>, dir: &Path) -> Result<AuditConfig, ConfigError> {
 }
 
 fn server(section: Section<'_>) -> Result<ServerConfig, ConfigError> {
-    for key in ["url", "headers"] {
-        if let Some(field) = section.get(key) {
-            return Err(absent(
-                &field,
-                "reaches servers by `command` only; remove the key",
-            ));
-        }
-    }
-    let mut server = ServerConfig::default();
+    let mut server = ServerConfig {
+        remote: remote::remote(&section)?,
+        ..ServerConfig::default()
+    };
     let args = section.get("args");
     match section.get("command") {
         Some(field) => {

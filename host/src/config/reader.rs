@@ -124,6 +124,11 @@ impl<'a> Field<'a> {
             .error(self.at.start, &format!("`{}` {detail}", self.key))
     }
 
+    /// Where it stands: `FILE:LINE: KEY`.
+    pub(super) fn place(&self) -> String {
+        self.error("").0.trim_end().to_owned()
+    }
+
     fn expected(&self, what: &str) -> ConfigError {
         self.error(&format!("must be {what}, not {}", self.shown()))
     }

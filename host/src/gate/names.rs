@@ -26,6 +26,15 @@ pub fn slug(command: &[String]) -> String {
     clean(&name)
 }
 
+/// A slug of a URL: the host, its port if it is not the usual one, and the path's last part.
+pub fn slug_of_url(url: &http::Uri) -> String {
+    let host = url.host().unwrap_or_default();
+    let last = url.path().rsplit('/').find(|part| !part.is_empty());
+    let port = url.port_u16().map(|port| port.to_string());
+    let parts = [Some(host), port.as_deref(), last];
+    clean(&parts.into_iter().flatten().collect::<Vec<_>>().join("-"))
+}
+
 /// Words of launchers that come before the package.
 const LAUNCHER_WORDS: [&str; 5] = ["exec", "run", "tool", "dlx", "x"];
 
@@ -113,6 +122,8 @@ fn clean(name: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn of(command: &str) -> String {
@@ -145,6 +156,21 @@ mod tests {
             ("…", "server"),
         ] {
             assert_eq!(of(command), name, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_url_is_called_by_its_host_and_its_last_part() {
+        for (url, name) in [
+            ("https://mcp.example.com/mcp", "mcp.example.com-mcp"),
+            ("https://api.example.com", "api.example.com"),
+            (
+                "http://localhost:3001/notes/?key=secret",
+                "localhost-3001-notes",
+            ),
+            ("http://[::1]:8080/", "1-8080"),
+        ] {
+            assert_eq!(slug_of_url(&url.parse().unwrap()), name, "{url}");
         }
     }
 

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::chain::convert::Caller;
-use crate::gate::wrap::{WrapError, observer, resolve};
+use crate::gate::wrap::{Typed, WrapError, observer, resolve};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::{Commit, Op};
 use crate::mcp::stateless;
@@ -177,7 +177,7 @@ impl Gateway {
         if !config.servers.contains_key(server) {
             return Err(OpenError::UnknownServer(server.to_owned()));
         }
-        Ok(resolve(&config, server, &[])?)
+        Ok(resolve(&config, server, Typed::Nothing)?)
     }
 
     fn begin(

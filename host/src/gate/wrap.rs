@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::audit::{Audit, AuditError};
-use crate::config::{Config, names};
-use crate::gate::names::slug;
+use crate::config::remote::read_header;
+use crate::config::{Config, ConfigError, Remote, Template, names};
+use crate::gate::names::{slug, slug_of_url};
 use crate::gate::session::io::{Ended, SessionError, run};
 use crate::gate::{Host, ServerEntry, watch};
 use crate::ledger::{Commit, LedgerError, Observer, Op, Snapshot, observers};
@@ -20,9 +21,10 @@ pub enum WrapError {
     /// The name cannot be one.
     #[error("{0}")]
     Name(String),
-    /// Nothing says what to run.
+    /// Nothing says what to run or to reach.
     #[error(
-        "server `{name}`: nothing says what to run; give a command after `--`, or `command` in [server.{name}] of {file}"
+        "server `{name}`: nothing says what to run or to reach; give a command after `--` or a URL by `--url`, or write \
+         `command` or `url` in [server.{name}] of {file}"
     )]
     NoCommand {
         /// The server.
@@ -30,9 +32,9 @@ pub enum WrapError {
         /// The configuration.
         file: String,
     },
-    /// The file names another command.
+    /// The file names another command or URL.
     #[error(
-        "server `{name}`: {file} has another command in [server.{name}]; leave the command out, or give the server \
+        "server `{name}`: {file} has another command or URL in [server.{name}]; leave yours out, or give the server \
          another name by `--name`"
     )]
     OtherCommand {
@@ -41,6 +43,9 @@ pub enum WrapError {
         /// The configuration.
         file: String,
     },
+    /// The URL, a header or a variable in them cannot be used.
+    #[error("{0}")]
+    Remote(#[from] ConfigError),
     /// The operator disabled it.
     #[error("server `{name}` is disabled; set `enabled = true` in [server.{name}] of {file}")]
     Disabled {
@@ -60,15 +65,39 @@ pub enum WrapError {
     Ledger(#[from] LedgerError),
 }
 
-/// The server's name: as given, or a slug of the command.
-pub fn name_of(name: Option<&str>, command: &[String]) -> Result<String, WrapError> {
-    let name = name.map_or_else(|| slug(command), str::to_owned);
+/// What was typed at `wrap` or `try` to say which server is meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Typed<'a> {
+    /// Nothing: the file says it.
+    Nothing,
+    /// What to start; not empty.
+    Command(&'a [String]),
+    /// What to reach.
+    Url {
+        /// The URL, perhaps with variables.
+        url: &'a str,
+        /// Headers, each `Name: value`, perhaps with variables.
+        headers: &'a [String],
+    },
+}
+
+/// The server's name: as given, or a slug of what was typed.
+pub fn name_of(name: Option<&str>, typed: Typed<'_>) -> Result<String, WrapError> {
+    let name = match (name, typed) {
+        (Some(name), _) => name.to_owned(),
+        (None, Typed::Nothing) => slug(&[]),
+        (None, Typed::Command(command)) => slug(command),
+        (None, Typed::Url { url, .. }) => {
+            let url = remote(url, &[])?.endpoint("")?;
+            slug_of_url(&url.url)
+        }
+    };
     names::check_server_name(&name).map_err(|error| WrapError::Name(error.to_string()))?;
     Ok(name)
 }
 
-/// What is to be run under a name: the command typed, the file's, or both if they are the same.
-pub fn resolve(config: &Config, name: &str, command: &[String]) -> Result<ServerEntry, WrapError> {
+/// What is behind the gate under a name: what was typed, what the file says, or both if they are the same.
+pub fn resolve(config: &Config, name: &str, typed: Typed<'_>) -> Result<ServerEntry, WrapError> {
     let file = || {
         config
             .file
@@ -76,6 +105,10 @@ pub fn resolve(config: &Config, name: &str, command: &[String]) -> Result<Server
             .unwrap_or(&config.dir)
             .display()
             .to_string()
+    };
+    let other = || WrapError::OtherCommand {
+        name: name.to_owned(),
+        file: file(),
     };
     let listed = config.servers.get(name);
     if listed.is_some_and(|server| !server.enabled) {
@@ -87,37 +120,54 @@ pub fn resolve(config: &Config, name: &str, command: &[String]) -> Result<Server
     let in_file = listed
         .map(|server| server.command.as_slice())
         .unwrap_or_default();
-    let typed = !command.is_empty();
-    let command = match (command, in_file) {
-        ([], []) => {
+    let reached = listed.and_then(|server| server.remote.as_deref());
+    let launch = |command: &[String]| {
+        Upstream::Child(Launch {
+            command: command.to_vec(),
+            env: listed.map(|server| server.env.clone()).unwrap_or_default(),
+            name: name.to_owned(),
+        })
+    };
+    let upstream = match (typed, in_file, reached) {
+        (Typed::Nothing, [], None) => {
             return Err(WrapError::NoCommand {
                 name: name.to_owned(),
                 file: file(),
             });
         }
-        ([], listed) => listed,
-        (typed, []) => typed,
-        (typed, listed) if typed == listed => typed,
-        _ => {
-            return Err(WrapError::OtherCommand {
-                name: name.to_owned(),
-                file: file(),
-            });
+        (Typed::Nothing, _, Some(remote)) => Upstream::Http(remote.endpoint(name)?),
+        (Typed::Nothing, command, None) => launch(command),
+        (Typed::Command(typed), listed, None) if listed.is_empty() || listed == typed => {
+            launch(typed)
         }
-    };
-    let launch = Launch {
-        command: command.to_vec(),
-        env: listed.map(|server| server.env.clone()).unwrap_or_default(),
-        name: name.to_owned(),
+        (Typed::Url { url, headers }, [], None) => {
+            Upstream::Http(remote(url, headers)?.endpoint(name)?)
+        }
+        (Typed::Url { url, headers }, [], Some(listed)) => {
+            let typed = remote(url, headers)?;
+            if typed.url.expand()? != listed.url.expand()? {
+                return Err(other());
+            }
+            Upstream::Http(listed.with_headers(typed.headers).endpoint(name)?)
+        }
+        (Typed::Command(_) | Typed::Url { .. }, _, _) => return Err(other()),
     };
     Ok(ServerEntry {
         name: name.to_owned(),
-        upstream: Upstream::Child(launch),
-        typed,
+        upstream,
+        typed: typed != Typed::Nothing,
     })
 }
 
-/// What to tell the operator if the name stood for another command before.
+fn remote(url: &str, headers: &[String]) -> Result<Remote, ConfigError> {
+    let mut remote = Remote::new(Template::parse(url, "--url")?);
+    for header in headers {
+        remote.headers.push(read_header(header)?);
+    }
+    Ok(remote)
+}
+
+/// What to tell the operator if the name stood for something else before.
 pub fn stood_for_another(entry: &ServerEntry, snapshot: &Snapshot) -> Option<String> {
     let now = entry.upstream.identity();
     let before = snapshot.servers.get(&entry.name)?.identity.as_ref()?;

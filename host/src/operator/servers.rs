@@ -50,7 +50,7 @@ pub struct Server {
     pub standing_from: StandingFrom,
     /// Whether the configuration lets it be used.
     pub enabled: bool,
-    /// What the name stands for: the words of the command. May hold anything: escape it before a terminal.
+    /// What the name stands for: the words of the command, or the URL without its query. May hold anything: escape it before a terminal.
     pub command: Vec<String>,
     /// Items that observers show, each name once.
     pub items: usize,
@@ -251,11 +251,15 @@ fn known(config: &Config, snapshot: &Snapshot, entries: &[ReviewEntry]) -> BTree
 fn server(config: &Config, snapshot: &Snapshot, name: String, entries: Vec<ReviewEntry>) -> Server {
     let configured = config.servers.get(&name);
     let record = snapshot.servers.get(&name);
-    let typed = configured.is_none_or(|server| server.command.is_empty());
+    let typed =
+        configured.is_none_or(|server| server.command.is_empty() && server.remote.is_none());
     let (standing, standing_from) =
         standing(configured, record.and_then(|r| r.standing.as_ref()), typed);
     let command = configured
-        .map(|server| server.command.clone())
+        .map(|server| match &server.remote {
+            Some(remote) => vec![remote.shown()],
+            None => server.command.clone(),
+        })
         .filter(|command| !command.is_empty())
         .or_else(|| record?.identity.as_deref().map(words))
         .unwrap_or_default();

@@ -8,7 +8,7 @@ use http::uri::Scheme;
 use http::{HeaderMap, HeaderValue, Uri};
 use sha2::{Digest, Sha256};
 
-use super::http::Pool;
+use super::http::{Pool, Tokens};
 
 /// A server behind a URL. Sessions share it through an `Arc`, and with it the connections that wait.
 pub struct Endpoint {
@@ -23,6 +23,25 @@ pub struct Endpoint {
     /// What every request has: `headers`, and those that never change.
     pub(super) base: HeaderMap,
     pub(super) pool: Arc<Pool>,
+    /// Where access tokens come from, if the server asks for them.
+    pub(super) tokens: Option<Tokens>,
+}
+
+/// Client credentials (RFC 6749, section 4.4): what gets an access token for a server.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OAuthConfig {
+    /// The client's id.
+    pub client_id: String,
+    /// The client's secret.
+    pub client_secret: String,
+    /// The scopes to ask for.
+    pub scopes: Vec<String>,
+    /// Where tokens are given out; none to ask the server who its authorization server is.
+    pub token_url: Option<String>,
+    /// What the token is for.
+    pub resource: String,
+    /// Whether the secret may travel to another machine without TLS.
+    pub insecure: bool,
 }
 
 /// A URL that cannot be a server's.
@@ -65,7 +84,12 @@ pub fn parse_url(text: &str) -> Result<Uri, UrlError> {
 impl Endpoint {
     /// The server `name` at `url`, which [`parse_url`] gave. Headers that the gate makes itself are dropped: the
     /// configuration refuses them by [`Endpoint::may_set`].
-    pub fn new(name: &str, url: Uri, mut headers: HeaderMap) -> Arc<Self> {
+    pub fn new(
+        name: &str,
+        url: Uri,
+        mut headers: HeaderMap,
+        oauth: Option<OAuthConfig>,
+    ) -> Arc<Self> {
         let made_here: Vec<HeaderName> = headers
             .keys()
             .filter(|name| !Self::may_set(name))
@@ -102,6 +126,7 @@ impl Endpoint {
             target,
             base,
             pool: Arc::default(),
+            tokens: oauth.map(|config| Tokens::new(name, config)),
         })
     }
 
@@ -145,6 +170,11 @@ impl Endpoint {
         }
     }
 
+    /// How access tokens are got, if the server asks for them.
+    pub fn oauth(&self) -> Option<&OAuthConfig> {
+        self.tokens.as_ref().map(Tokens::config)
+    }
+
     /// The host, without the brackets of an IPv6 address.
     pub fn host(&self) -> &str {
         let host = self.url.host().unwrap_or_default();
@@ -175,6 +205,17 @@ impl Endpoint {
     }
 }
 
+impl fmt::Debug for OAuthConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OAuthConfig")
+            .field("client_id", &self.client_id)
+            .field("scopes", &self.scopes)
+            .field("token_url", &self.token_url)
+            .field("resource", &self.resource)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint")
@@ -187,7 +228,10 @@ impl fmt::Debug for Endpoint {
 
 impl PartialEq for Endpoint {
     fn eq(&self, other: &Self) -> bool {
-        self.url == other.url && self.headers == other.headers && self.name == other.name
+        self.url == other.url
+            && self.headers == other.headers
+            && self.name == other.name
+            && self.oauth() == other.oauth()
     }
 }
 

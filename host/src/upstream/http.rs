@@ -28,6 +28,7 @@
 mod error;
 mod events;
 mod link;
+mod oauth;
 mod pool;
 pub mod sse;
 
@@ -44,6 +45,7 @@ pub use error::UpstreamError;
 pub use events::Events;
 use events::Purpose;
 use link::{Link, SendError};
+pub(in crate::upstream) use oauth::Tokens;
 pub(in crate::upstream) use pool::Pool;
 
 use crate::mcp::escape::visible;
@@ -268,8 +270,32 @@ impl Connection {
         }
     }
 
-    /// Sends a request over a connection that waits, or over a new one.
+    /// Sends a request, with an access token where the server asks for one; with a fresh one, once, if the server does not
+    /// take it any more: what a server answers with 401 it did not act on.
     async fn send(
+        &self,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(Link, Response<Incoming>), UpstreamError> {
+        let Some(tokens) = &self.0.endpoint.tokens else {
+            return self.exchange(method, headers, body).await;
+        };
+        let token = tokens.get().await?;
+        headers.insert(header::AUTHORIZATION, token.clone());
+        let (link, answer) = self
+            .exchange(method.clone(), headers.clone(), body.clone())
+            .await?;
+        if answer.status() != StatusCode::UNAUTHORIZED {
+            return Ok((link, answer));
+        }
+        tokens.reject(&token);
+        headers.insert(header::AUTHORIZATION, tokens.get().await?);
+        self.exchange(method, headers, body).await
+    }
+
+    /// Sends a request over a connection that waits, or over a new one.
+    async fn exchange(
         &self,
         method: Method,
         headers: HeaderMap,

@@ -23,7 +23,7 @@ fn with_headers(script: &Script, headers: HeaderMap) -> Connection {
         max_message: 1 << 20,
         max_depth: 64,
     };
-    Connection::new(Endpoint::new("s", url, headers), limits)
+    Connection::new(Endpoint::new("s", url, headers, None), limits)
 }
 
 fn about(era: Era<'static>) -> About<'static> {
@@ -407,7 +407,7 @@ async fn nobody_listening_is_told_with_the_address() {
         listener.local_addr().unwrap()
     };
     let url = parse_url(&format!("http://{address}/mcp?key=secret")).unwrap();
-    let endpoint = Endpoint::new("notes", url, HeaderMap::new());
+    let endpoint = Endpoint::new("notes", url, HeaderMap::new(), None);
     let connection = Connection::new(endpoint, WireLimits::default());
     let error = post(&connection, STATELESS).await.err().unwrap();
     assert!(
@@ -427,7 +427,7 @@ fn nothing_secret_is_shown() {
     let mut headers = HeaderMap::new();
     headers.insert("authorization", "Bearer hunter2".parse().unwrap());
     let url = parse_url("https://api.example/mcp?key=hunter2").unwrap();
-    let endpoint = Endpoint::new("s", url, headers);
+    let endpoint = Endpoint::new("s", url, headers, None);
     for shown in [
         format!("{endpoint:?}"),
         format!("{:?}", crate::upstream::Upstream::Http(endpoint.clone())),
@@ -453,7 +453,7 @@ fn a_url_is_read_or_refused_with_the_mend() {
         ("http://localhost/mcp", Ok(("localhost", 80))),
     ] {
         let read = parse_url(text).map_err(|_| ());
-        let endpoint = read.map(|url| Endpoint::new("s", url, HeaderMap::new()));
+        let endpoint = read.map(|url| Endpoint::new("s", url, HeaderMap::new(), None));
         let parts = endpoint
             .as_ref()
             .map(|e| (e.host(), e.port()))
