@@ -6,6 +6,7 @@
 
 mod apply;
 mod digests;
+pub mod health;
 mod marker;
 mod memory;
 pub mod observers;

@@ -5,6 +5,7 @@ use serde::Serialize;
 
 use super::{Context, Failed, output, review};
 use crate::ledger::Standing;
+use crate::ledger::health::Health;
 use crate::operator::{Server, StandingFrom, printed_digest};
 
 /// See servers, trust them, quarantine them.
@@ -57,6 +58,7 @@ pub(super) struct ServerJson<'a> {
     waiting: usize,
     catalogue_digest: String,
     processes: &'a [u32],
+    health: &'a [Health],
     malformed: Vec<Malformed<'a>>,
 }
 
@@ -78,6 +80,7 @@ impl<'a> ServerJson<'a> {
             waiting: server.waiting(),
             catalogue_digest: server.catalogue_digest.to_string(),
             processes: &server.processes,
+            health: &server.health,
             malformed: server
                 .malformed
                 .iter()
@@ -185,6 +188,7 @@ async fn list(context: &Context) -> Result<(), Failed> {
         "ITEMS",
         "WAITING",
         "CATALOGUE DIGEST",
+        "HEALTH",
         "COMMAND",
     ];
     let table = output::table(&header, servers.iter().map(row));
@@ -214,6 +218,28 @@ fn row(server: &Server) -> Vec<String> {
         } else {
             String::new()
         },
+        server
+            .health
+            .iter()
+            .map(health)
+            .collect::<Vec<_>>()
+            .join("; "),
         output::shell_line(&server.command),
     ]
+}
+
+/// How a gate that runs finds the server.
+fn health(health: &Health) -> String {
+    let state = match health.up {
+        None => return "not used yet".to_owned(),
+        Some(true) => "up",
+        Some(false) => "down",
+    };
+    let since = super::time::rfc3339(health.since_ms).unwrap_or_default();
+    let why = if health.detail.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", health.detail)
+    };
+    format!("{state} since {since}, {} sessions{why}", health.sessions)
 }

@@ -5,12 +5,13 @@
 
 mod child;
 mod exchange;
+mod health;
 mod remote;
 mod session;
 mod spread;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -39,9 +40,10 @@ pub struct Gateway {
     /// What all sessions share.
     pub host: Arc<Host>,
     kept: Mutex<HashMap<Who, Vec<Arc<Session>>>>,
-    open: Mutex<Vec<std::sync::Weak<Session>>>,
+    open: Mutex<Vec<Weak<Session>>>,
     tasks: Mutex<HashMap<(String, String), Arc<crate::gate::session::Tasks>>>,
     ended: Mutex<Vec<String>>,
+    pub(in crate::gate::serve) board: health::Board,
 }
 
 /// Whose requests of 2026-07-28 share a session.
@@ -87,16 +89,22 @@ impl Gateway {
             open: Mutex::default(),
             tasks: Mutex::default(),
             ended: Mutex::default(),
+            board: health::Board::default(),
         });
         let weak = Arc::downgrade(&gateway);
         tokio::spawn(async move {
+            if let Some(gateway) = weak.upgrade() {
+                let left = crate::ledger::health::leftovers(&gateway.host.ledger.snapshot());
+                gateway.write_down(left).await;
+            }
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(gateway) = weak.upgrade() else {
                     return;
                 };
                 gateway.sweep(Instant::now());
-                gateway.write_ended().await;
+                let health = gateway.board.changes(&gateway.by_server());
+                gateway.write_down(health).await;
             }
         });
         gateway
@@ -201,15 +209,30 @@ impl Gateway {
         lock(&self.ended).push(id);
     }
 
-    async fn write_ended(&self) {
+    /// How many sessions each server of the configuration has.
+    fn by_server(&self) -> BTreeMap<String, usize> {
+        let config = self.host.config.load();
+        let mut sessions: BTreeMap<String, usize> = config
+            .servers
+            .keys()
+            .map(|name| (name.clone(), 0))
+            .collect();
+        for session in lock(&self.open).iter().filter_map(Weak::upgrade) {
+            if session.is_over().is_none() {
+                *sessions.entry(session.server().to_owned()).or_default() += 1;
+            }
+        }
+        sessions
+    }
+
+    /// Writes down which observers ended and how the servers are, if anything of that is new.
+    async fn write_down(&self, health: Vec<Op>) {
         let ended = std::mem::take(&mut *lock(&self.ended));
-        if ended.is_empty() {
+        let mut ops = health;
+        ops.extend(ended.iter().map(|id| Op::ObserverEnds { id: id.clone() }));
+        if ops.is_empty() {
             return;
         }
-        let ops = ended
-            .iter()
-            .map(|id| Op::ObserverEnds { id: id.clone() })
-            .collect();
         let commit = Commit {
             based_on: None,
             ops,
@@ -255,7 +278,8 @@ impl Gateway {
             session.ended().await;
         }
         lock(&self.kept).clear();
-        self.write_ended().await;
+        let health = self.board.farewell();
+        self.write_down(health).await;
     }
 }
 

@@ -7,6 +7,7 @@ use super::decide::Ask;
 use super::overlay::Overlay;
 use super::{Decided, Operator, OperatorError, ReviewEntry, now_ms, waiting_digest};
 use crate::config::{Config, ServerConfig, names};
+use crate::ledger::health::{self, Health};
 use crate::ledger::{Op, PolicyOrigin, Snapshot, Standing, StandingRecord, observers};
 use crate::mcp::{Digest, escape};
 use crate::policy::contract::{Action, Refusal};
@@ -60,6 +61,8 @@ pub struct Server {
     pub catalogue_digest: Digest,
     /// Processes connected to it now.
     pub processes: Vec<u32>,
+    /// How processes that serve it over HTTP find it.
+    pub health: Vec<Health>,
     /// Items that are withheld as malformed: kind's word and what is wrong, escaped.
     pub malformed: Vec<(String, String)>,
 }
@@ -283,6 +286,7 @@ fn server(config: &Config, snapshot: &Snapshot, name: String, entries: Vec<Revie
         command,
         items: items.len(),
         catalogue_digest: waiting_digest(&entries),
+        health: health::of_server(snapshot, &name),
         processes: shown
             .iter()
             .filter(|o| !o.ended && observers::alive(o))

@@ -64,6 +64,7 @@ async fn pump(
             },
             read = source.read_buf(&mut buffer), if !stuffed => match read {
                 Ok(1..) => {
+                    session.is_up();
                     while let Some(frame) = lines.next(&mut buffer) {
                         session.drive(None, |core| core.on_server(frame, None));
                     }
@@ -79,6 +80,7 @@ async fn pump(
     let _ = outbox.flush().now_or_never();
     drop((outbox, source));
     if let Some(how) = &how {
+        session.is_down(how);
         // A line that the server did not end is not known to be whole.
         if lines.end(&mut buffer).is_some() {
             tracing::warn!(server = %session.entry.name, "the server ended in the middle of a line, which is dropped");

@@ -171,7 +171,12 @@ pub(super) async fn post(session: &Arc<Session>, own: Option<u64>, message: ToSe
         On::Own(_) | On::Other => None,
     };
     remote.heard().await;
-    match remote.post(cleared.into_bytes(), &on).await {
+    let posted = remote.post(cleared.into_bytes(), &on).await;
+    match &posted {
+        Ok(_) => session.is_up(),
+        Err(error) => session.is_down(&error.to_string()),
+    }
+    match posted {
         Ok(Posted::Message { line, .. }) => {
             deliver(session, &remote, own, origin, line).await;
             session

@@ -3,6 +3,7 @@
 //! Knows how the core is driven from many tasks at once: under a lock that is never held across a wait.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
@@ -28,6 +29,8 @@ pub struct Session {
     pub(super) entry: Arc<ServerEntry>,
     pub(super) host: Arc<Host>,
     gateway: Weak<Gateway>,
+    /// The server answered last time.
+    well: AtomicBool,
     observer: String,
     pub(super) stateless: bool,
     state: Mutex<State>,
@@ -95,7 +98,10 @@ impl Session {
         };
         let core = Core::new(opening, now);
         let launched = match &entry.upstream {
-            Upstream::Child(launch) => Some(crate::upstream::Child::launch(launch)?),
+            Upstream::Child(launch) => Some(
+                crate::upstream::Child::launch(launch)
+                    .inspect_err(|error| gateway.board.down(&entry.name, &error.to_string()))?,
+            ),
             Upstream::Http(_) => None,
         };
         let session = Arc::new(Self {
@@ -103,6 +109,7 @@ impl Session {
             entry,
             host,
             gateway: Arc::downgrade(gateway),
+            well: AtomicBool::new(false),
             observer: id,
             stateless,
             state: Mutex::new(State {
@@ -256,6 +263,23 @@ impl Session {
         self.stop.send_replace(true);
     }
 
+    /// The server answers.
+    pub(super) fn is_up(&self) {
+        if !self.well.swap(true, Ordering::Relaxed)
+            && let Some(gateway) = self.gateway.upgrade()
+        {
+            gateway.board.up(&self.entry.name);
+        }
+    }
+
+    /// The server cannot be reached, or ended.
+    pub(super) fn is_down(&self, why: &str) {
+        self.well.store(false, Ordering::Relaxed);
+        if let Some(gateway) = self.gateway.upgrade() {
+            gateway.board.down(&self.entry.name, why);
+        }
+    }
+
     /// The server's end is gone too.
     pub(super) fn buried(&self) {
         if let Some(gateway) = self.gateway.upgrade() {
@@ -378,6 +402,7 @@ fn start_again(session: &Arc<Session>) {
         Upstream::Child(launch) => match crate::upstream::Child::launch(launch) {
             Ok(child) => child::run(session, child),
             Err(error) => {
+                session.is_down(&error.to_string());
                 session.drive(None, |core| core.on_restart_failed(&error.to_string()));
                 return;
             }
