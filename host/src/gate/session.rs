@@ -14,6 +14,7 @@ mod lane;
 mod listen;
 mod lists;
 mod params;
+mod questions;
 mod readings;
 mod records;
 mod restart;
@@ -70,6 +71,8 @@ pub enum Event {
     Listens(Option<Box<(calls::Judged, listen::Filter)>>),
     /// What a notification tells of a task's result was judged.
     Told(Box<tasks::Told>),
+    /// What a server asks of the client was judged.
+    Questioned(Box<voice::Questioned>),
     /// Instances are ready again.
     Refilled,
 }
@@ -422,6 +425,7 @@ pub struct Core {
     shown: BTreeMap<ItemKind, u64>,
     answers: lists::Answers,
     held: voice::Held,
+    stalled: voice::Stalled,
     handed: HashSet<String>,
     tasks: Arc<Tasks>,
     separate: bool,
@@ -503,6 +507,7 @@ impl Core {
             shown: BTreeMap::new(),
             answers: lists::Answers::default(),
             held: voice::Held::default(),
+            stalled: voice::Stalled::default(),
             handed: HashSet::new(),
             tasks,
             separate,
@@ -564,6 +569,7 @@ impl Core {
             Event::Confirmed(refused) => self.on_confirmed(refused.map(|r| *r)),
             Event::Listens(judged) => self.on_listens(judged),
             Event::Told(told) => self.on_told(*told),
+            Event::Questioned(questioned) => self.on_questioned(*questioned),
             Event::Refilled => self.refilling = false,
         }
     }

@@ -7,10 +7,8 @@
 use std::ops::Range;
 
 use super::client_request::Denied;
+use super::stateless::CLIENT_CAPABILITIES;
 use crate::wire::scan::{Member, members};
-
-/// The member of `_meta` in which a client of revision 2026-07-28 declares its capabilities with every request.
-pub const META_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
 
 /// Parameters whose capabilities cannot be told apart from what must be taken away; they must not be forwarded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,7 +30,7 @@ pub fn strip_initialize(params: &str, denied: Denied) -> Result<Option<String>, 
 /// # Errors
 /// As [`strip_initialize`].
 pub fn strip_meta(params: &str, denied: Denied) -> Result<Option<String>, CapabilitiesError> {
-    strip_at(params, &["_meta", META_CAPABILITIES], denied)
+    strip_at(params, &["_meta", CLIENT_CAPABILITIES], denied)
 }
 
 fn strip_at(

@@ -253,6 +253,8 @@ impl Core {
             ClientNotification::Progress if self.up => {
                 self.forward(Permit::protocol(Protocol::Progress, line), On::Other);
             }
+            // A server that was not told of roots is not told that they changed.
+            ClientNotification::RootsListChanged if self.denies_roots() => {}
             ClientNotification::RootsListChanged if self.up => {
                 self.forward(Permit::protocol(Protocol::RootsChanged, line), On::Other);
             }

@@ -11,10 +11,11 @@ use super::{Ask, Core, Forwarded, Key, On, Open, Own, Phase, Sent};
 use crate::chain::{Permit, Protocol};
 use crate::gate::catalogue::Catalogue;
 use crate::gate::session::lane::Task;
+use crate::gate::session::questions::asks;
 use crate::mcp::digest::digest;
 use crate::mcp::initialize::{self, InitializeError, ServerHello};
 use crate::mcp::{Item, ItemKey, ItemKind};
-use crate::wire::envelope::INTERNAL_ERROR;
+use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS};
 
 /// The server's answer to `initialize`, while it is judged.
 pub(super) struct Hello {
@@ -33,8 +34,13 @@ impl Hello {
 }
 
 impl Core {
-    /// The client's `initialize` goes to the server as it is.
-    pub(super) fn initialize(&mut self, ask: Ask) {
+    /// The client's `initialize` goes to the server as it is, but for capabilities that the operator denies.
+    pub(super) fn initialize(&mut self, mut ask: Ask) {
+        if let Err(error) = self.narrow_initialize(&mut ask) {
+            self.record_refused(&ask.name, &error.to_string());
+            self.fail(&ask.id, INVALID_PARAMS, &error.to_string());
+            return;
+        }
         let Some(id) = id_place(&ask.line, ask.id.raw()) else {
             self.fail(
                 &ask.id,
@@ -57,6 +63,10 @@ impl Core {
 
     /// The server answered: its self-description is observed alone, before the client has its answer.
     pub(super) fn on_hello(&mut self, hello: Hello) {
+        if asks(Some(hello.result_text()), None) {
+            self.refuse_hello(&hello, "the server's answer asks something of the client");
+            return;
+        }
         let read = ServerHello::parse(hello.result_text())
             .and_then(|said| Ok((said, initialize::self_description(hello.result_text())?)));
         let (said, definition) = match read {

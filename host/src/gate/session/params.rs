@@ -40,6 +40,14 @@ pub(super) fn task_id(params: &str) -> Option<Cow<'_, str>> {
     string(member(params, "taskId")?)
 }
 
+/// The task that a message belongs to (MCP 2025-11-25, basic/utilities/tasks, "Related task metadata").
+pub(super) fn related_task(params: &str) -> Option<Cow<'_, str>> {
+    task_id(member(
+        member(params, "_meta")?,
+        "io.modelcontextprotocol/related-task",
+    )?)
+}
+
 /// The task that a result says was made.
 pub(super) fn made_task(result: &str) -> Option<Cow<'_, str>> {
     match member(result, "task") {

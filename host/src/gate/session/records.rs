@@ -13,7 +13,7 @@ use crate::chain::Refused;
 const MAX_METHOD: usize = 200;
 
 impl Core {
-    fn record(&self, method: &str, verdict: Outcome) -> Record {
+    pub(super) fn record(&self, method: &str, verdict: Outcome) -> Record {
         Record {
             generation: self.generation.id,
             caller: self.names.0.clone(),

@@ -43,6 +43,7 @@ impl Core {
         if !self.up {
             return;
         }
+        self.abandon_questions();
         self.up = false;
         tracing::warn!(server = %self.entry.name, "the server ended: {how}");
         self.fail_forwarded(&format!("the server ended before it answered ({how})"));

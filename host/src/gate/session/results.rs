@@ -9,6 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::handshake::Hello;
+use super::questions::{Judged, Question, asks, judge_questions};
 use super::{CallContext, Core, Event, Key, MAX_HANDED, Open, Own, Sent, params};
 use crate::chain::Refused;
 use crate::chain::judge::{self, Inspection};
@@ -28,7 +29,26 @@ pub struct Inspected {
     error: Option<i64>,
     /// Where the outcome stands in the line's result, if it is a part of it.
     within: Option<Range<usize>>,
+    questions: Vec<Question>,
+    /// What became of the questions, if policies judged them.
+    judged: Option<Judged>,
     inspection: Inspection,
+}
+
+/// What is to be judged of an answer.
+struct Answer {
+    id: Key,
+    method: Arc<str>,
+    context: Arc<CallContext>,
+    line: Bytes,
+    /// The code, if the line is an error.
+    error: Option<i64>,
+    /// Where the outcome stands in the line's result, if it is a part of it.
+    within: Option<Range<usize>>,
+    /// What it asks of the client.
+    questions: Vec<Question>,
+    /// What the result-gates judge, if there is something.
+    outcome: Option<String>,
 }
 
 impl Core {
@@ -113,6 +133,11 @@ impl Core {
                         Some("the server refuses to be initialized after its restart".to_owned());
                 }
             },
+            // Whoever asks for a list is not asked anything (MCP 2026-07-28, basic/patterns/mrtr, "Supported Requests").
+            Own::Page { kind, reading } if asks(result, error) => {
+                let reason = "the page asks something of the client";
+                self.on_page_malformed(kind, reading, reason.to_owned());
+            }
             Own::Page { kind, reading } => match (result, error) {
                 (Some(result), _) => {
                     let result = part_of(line, result);
@@ -148,7 +173,7 @@ impl Core {
             None => {
                 self.phase = super::Phase::Fresh;
                 self.replay.hello = None;
-                if self.view.quarantined || !self.view.enabled {
+                if self.view.quarantined || !self.view.enabled || asks(None, error) {
                     let reason = "the server refuses to be initialized";
                     self.reply_error(&asked, INTERNAL_ERROR, reason, None);
                 } else {
@@ -167,9 +192,19 @@ impl Core {
     ) {
         if result.and_then(shape_of).is_some() {
             self.refuse_list_shape(id, "");
+        } else if asks(result, error) {
+            self.refuse_asking(id, "");
         } else {
             self.answer(id, code_of(error), line);
         }
+    }
+
+    /// An answer that asks something of the client, and answers what cannot be answered so (MCP 2026-07-28,
+    /// basic/patterns/mrtr, "Supported Requests"): nothing of it was judged.
+    fn refuse_asking(&mut self, id: &Key, method: &str) {
+        let reason = "the server answered with a question to the client; it is withheld";
+        self.record_refused(method, reason);
+        self.reply_error(id, INTERNAL_ERROR, reason, None);
     }
 
     /// A list that answers something else: nothing of it was judged.
@@ -181,6 +216,10 @@ impl Core {
 
     /// `tasks/list`: only the tasks that calls of this session made.
     fn on_task_list(&mut self, id: &Key, line: Bytes, result: Option<&str>, error: Option<&str>) {
+        if asks(result, error) {
+            self.refuse_asking(id, "tasks/list");
+            return;
+        }
         let Some(result) = result else {
             self.answer(id, code_of(error), line);
             return;
@@ -233,7 +272,11 @@ impl Core {
                 self.tasks.insert(task.into_owned(), context.clone());
             }
         }
-        if !context.generation.inspects_results() {
+        let Some(questions) = self.questions_in(&id, &method, &context, result, error) else {
+            return;
+        };
+        let inspects = context.generation.inspects_results();
+        if questions.is_empty() && !inspects {
             if let Some(result) = result {
                 self.remember_handed(result, &context);
             }
@@ -241,11 +284,50 @@ impl Core {
             self.answer(&id, code_of(error), line);
             return;
         }
-        let outcome = match (result, error) {
+        let outcome = inspects.then(|| match (result, error) {
             (Some(result), _) => result.to_owned(),
             (None, error) => format!("{{\"error\":{}}}", error.unwrap_or("null")),
+        });
+        self.inspect(Answer {
+            id,
+            method,
+            context,
+            line,
+            error: code_of(error),
+            within: None,
+            questions,
+            outcome,
+        });
+    }
+
+    /// What the answer to a call asks of the client and policies have to judge; none if it was refused.
+    ///
+    /// If one question is refused the whole answer is: the client could not tell the server, which waits for all of
+    /// them together. The refusal is `DENIED` and not `WITHHELD`, since the call is not over: as far as the protocol
+    /// knows it waits for input that it does not get.
+    fn questions_in(
+        &mut self,
+        id: &Key,
+        method: &str,
+        context: &CallContext,
+        result: Option<&str>,
+        error: Option<&str>,
+    ) -> Option<Vec<Question>> {
+        let refused = match Question::in_answer(result, error, Some(&context.call)) {
+            Ok(questions) => match self.refused_unjudged(&questions) {
+                None => return Some(questions),
+                Some(refused) => {
+                    self.record_unjudged(&questions, Some(&refused), Some(context));
+                    refused.1
+                }
+            },
+            Err(error) => {
+                self.record_unreadable(method, &error, Some(context));
+                Refused::request_unreadable()
+            }
         };
-        self.inspect(id, method, context, line, code_of(error), None, outcome);
+        self.withhold(id, method, context, &refused, Vec::new(), false);
+        None
     }
 
     /// A result of 2026-07-28 as its client may have it: cached for it alone and not for long, and without the server's
@@ -284,52 +366,89 @@ impl Core {
             self.withhold(&id, &method, &context, &refused, Vec::new(), false);
             return;
         }
-        let inner = result.and_then(|task| Some((task, params::task_result(task)?)));
-        match inner {
-            Some((task, within)) if context.generation.inspects_results() => {
-                let outcome = task[within.clone()].to_owned();
-                self.inspect(id, method, context, line, None, Some(within), outcome);
-            }
-            Some((task, within)) => {
-                self.remember_handed(&task[within], &context);
-                self.on_plain_answer(&id, line, result, error);
-            }
-            None => self.on_plain_answer(&id, line, result, error),
+        if result.and_then(shape_of).is_some() {
+            self.refuse_list_shape(&id, &method);
+            return;
         }
+        let Some(questions) = self.questions_in(&id, &method, &context, result, error) else {
+            return;
+        };
+        let inner = result.and_then(|task| Some((task, params::task_result(task)?)));
+        let inspects = context.generation.inspects_results();
+        let outcome = match &inner {
+            Some((task, within)) if inspects => Some(task[within.clone()].to_owned()),
+            _ => None,
+        };
+        if questions.is_empty() && outcome.is_none() {
+            if let Some((task, within)) = inner {
+                self.remember_handed(&task[within], &context);
+            }
+            self.answer(&id, code_of(error), line);
+            return;
+        }
+        self.inspect(Answer {
+            id,
+            method,
+            context,
+            line,
+            error: code_of(error),
+            within: inner.filter(|_| inspects).map(|(_, within)| within),
+            questions,
+            outcome,
+        });
     }
 
-    /// Has an outcome judged by the result-gates.
-    #[allow(clippy::too_many_arguments)]
-    fn inspect(
-        &mut self,
-        id: Key,
-        method: Arc<str>,
-        context: Arc<CallContext>,
-        line: Bytes,
-        error: Option<i64>,
-        within: Option<Range<usize>>,
-        outcome: String,
-    ) {
-        let view = self.host.view(&self.catalogue);
-        self.put(id.clone(), Open::Judging);
+    /// Has what an answer asks judged, and then its outcome by the result-gates.
+    fn inspect(&mut self, answer: Answer) {
+        let host = self.host.clone();
+        let catalogue = self.catalogue.clone();
+        let view = self.host.view(&catalogue);
+        self.put(answer.id.clone(), Open::Judging);
         self.spent = true;
-        let exchange = Some(id.exchange);
+        let exchange = Some(answer.id.exchange);
         let inspecting = Box::pin(async move {
-            let inspection = judge::result(
-                &context.generation,
-                &view,
-                &context.context,
-                &context.call,
-                &outcome,
-            )
-            .await;
+            let Answer {
+                context, questions, ..
+            } = &answer;
+            let judged = if context.generation.judges_client_requests() && !questions.is_empty() {
+                let generation = &context.generation;
+                let context = &context.context;
+                Some(judge_questions(&host, generation, &catalogue, context, questions).await)
+            } else {
+                None
+            };
+            let refused = judged.as_ref().and_then(Judged::refused);
+            // A question that is refused refuses the whole answer, and not the outcome within it.
+            let whole = refused.is_some();
+            let inspection = match (refused, &answer.outcome) {
+                (None, Some(outcome)) => {
+                    judge::result(
+                        &context.generation,
+                        &view,
+                        &context.context,
+                        &context.call,
+                        outcome,
+                    )
+                    .await
+                }
+                (refused, _) => Inspection {
+                    outcome: match refused {
+                        Some(refused) => Err(Box::new(refused.clone())),
+                        None => Ok(None),
+                    },
+                    codes: Vec::new(),
+                    micros: Vec::new(),
+                },
+            };
             Event::Inspected(Box::new(Inspected {
-                id,
-                method,
-                context,
-                line,
-                error,
-                within,
+                id: answer.id,
+                method: answer.method,
+                context: answer.context,
+                line: answer.line,
+                error: answer.error,
+                within: answer.within.filter(|_| !whole),
+                questions: answer.questions,
+                judged,
                 inspection,
             }))
         });
@@ -345,9 +464,15 @@ impl Core {
             line,
             error,
             within,
+            questions,
+            judged,
             inspection,
         } = inspected;
         let cancelled = matches!(self.close(&id), Some(Open::Cancelled));
+        match judged {
+            Some(judged) => self.record_judged(&questions, judged, Some(&context)),
+            None => self.record_unjudged(&questions, None, Some(&context)),
+        }
         match inspection.outcome {
             Err(refused) if within.is_some() => {
                 let micros = inspection.micros;
@@ -403,7 +528,9 @@ impl Core {
     ) {
         self.record_result(method, context, Some(refused), Vec::new(), micros);
         if !cancelled {
-            self.reply_refusal(id, context.tool, &context.name, refused);
+            // What tells of a task is no tool's result, whatever made the task.
+            let tool = context.tool && method != "tasks/get";
+            self.reply_refusal(id, tool, &context.name, refused);
         }
     }
 

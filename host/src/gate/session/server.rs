@@ -17,6 +17,9 @@ const SHOWN: usize = 200;
 impl Core {
     /// Takes what the server sent: on the stream of the exchange `origin`, or on the one for all.
     pub fn on_server(&mut self, frame: Frame, origin: Option<u64>) {
+        let Some(frame) = self.after_questions(frame, origin) else {
+            return;
+        };
         match frame {
             Frame::Line(line) | Frame::Partial(line) => self.on_server_line(&line, origin),
             Frame::TooLong {

@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::handshake::Hello;
 use super::lane::Task;
+use super::questions::asks;
 use super::{Ask, Core, Own, Phase, params};
 use crate::audit::Outcome;
 use crate::chain::Protocol;
@@ -69,6 +70,11 @@ impl Core {
 
     /// A request of a session that has not begun with `initialize`.
     pub(super) fn on_stateless_request(&mut self, mut ask: Ask) {
+        if let Err(error) = self.narrow_stateless(&mut ask) {
+            self.record_refused(&ask.name, &error.to_string());
+            self.reply_error(&ask.id, INVALID_PARAMS, &error.to_string(), None);
+            return;
+        }
         let meta = match Meta::of_params(ask.params()) {
             Ok(meta) => meta,
             Err(error) => {
@@ -202,6 +208,10 @@ impl Core {
         if again && !of.read {
             of.settled = of.begun;
             self.dispatch_parked();
+            return;
+        }
+        if asks(Some(hello.result_text()), None) {
+            self.on_undescribed("the server's answer asks something of the client");
             return;
         }
         let said = match discover::parse(hello.result_text()) {
