@@ -1,0 +1,576 @@
+//! POST: one message of a client's, of either era.
+//!
+//! Knows which era a message is of ("Backward Compatibility with Initialization-Based Versions", 2026-07-28,
+//! Versioning), which session it belongs to, and how its answer travels: as one JSON body, or as events if more than the
+//! answer is said. What it means, and whether it may pass, is the session's to say.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::request::Parts;
+use http::{HeaderValue, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::auth::{Admission, Pass};
+use super::events::{Events, Source};
+use super::headers::{self, PROTOCOL_VERSION, SESSION_ID};
+use super::limits::{Admitted, Full};
+use super::reply::{self, Body, Refusal};
+use super::sessions::{Entry, NoRoom};
+use super::{Front, body, listen, modern, sse};
+use crate::audit::{Outcome, Record};
+use crate::chain::convert::Caller;
+use crate::gate::serve::{Exchange, OpenError, Said, Session};
+use crate::mcp::method::{self, REVISIONS};
+use crate::mcp::stateless;
+use crate::wire::envelope::{
+    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
+};
+use crate::wire::reply as lines;
+use crate::wire::{Malformed, Message, WireLimits, parse};
+
+/// After how many seconds a client that was turned away for want of room may try again.
+pub(super) const RETRY_S: u32 = 1;
+
+/// The most that a server may say before it answers `initialize`.
+const MAX_BEFORE_SESSION: usize = 64;
+
+/// The longest method that is recorded, characters.
+const MAX_METHOD: usize = 200;
+
+/// What a request needs to be answered.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    server: &'a str,
+    parts: &'a Parts,
+    /// The message.
+    line: &'a Bytes,
+    /// Its id, raw.
+    id: &'a str,
+    method: &'a str,
+    params: Option<&'a str>,
+    pass: Pass,
+}
+
+impl Front {
+    /// Answers a POST of `caller` to `server`'s endpoint.
+    pub(super) async fn post(
+        self: &Arc<Self>,
+        server: &str,
+        admission: Admission,
+        parts: &Parts,
+        incoming: Incoming,
+    ) -> Result<Response<Body>, Refusal> {
+        let Admission { caller, pass } = admission;
+        headers::body_is_json(&parts.headers)?;
+        headers::accepts(&parts.headers, &["application/json", sse::MEDIA_TYPE])?;
+        let line = self.body(incoming).await?;
+        let limits = {
+            let limits = &self.gateway.host.config.load().limits;
+            WireLimits {
+                max_message: limits.max_message,
+                max_depth: limits.max_depth,
+            }
+        };
+        let envelope = match parse(&line, &limits) {
+            Ok(envelope) => envelope,
+            Err(error) => {
+                self.record_malformed(server, &caller, &error);
+                return Err(malformed(&error));
+            }
+        };
+        let era = era(parts, &envelope.message)?;
+        let (id, method, params) = match &envelope.message {
+            Message::Request { id, method, params } => (id.raw(), &**method, *params),
+            told => return self.tell(era, server, &caller, parts, told, &line).await,
+        };
+        let asked = Asked {
+            server,
+            parts,
+            line: &line,
+            id,
+            method,
+            params,
+            pass,
+        };
+        let admitted = self.admission.enter(&caller.id).await.map_err(|full| {
+            let status = match full {
+                Full::Caller => StatusCode::TOO_MANY_REQUESTS,
+                Full::All | Full::Queue => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            Refusal::rpc(status, Some(id), INTERNAL_ERROR, full.to_string()).retry_after(RETRY_S)
+        })?;
+        match era {
+            Era::Modern => self.modern(asked, caller, admitted).await,
+            Era::Legacy if method == "initialize" => self.initialize(asked, caller).await,
+            Era::Legacy => self.legacy(asked, &caller, admitted).await,
+        }
+    }
+
+    /// Reads the body, when there is room for one more to be read.
+    async fn body(&self, incoming: Incoming) -> Result<Bytes, Refusal> {
+        let limits = &self.config.limits;
+        let reading = tokio::time::timeout(limits.queue_timeout, self.bodies.acquire()).await;
+        let Ok(Ok(_reading)) = reading else {
+            return Err(Refusal::rpc(
+                StatusCode::SERVICE_UNAVAILABLE,
+                None,
+                INTERNAL_ERROR,
+                "too many bodies are being read (`max_requests` in [http.limits])",
+            )
+            .retry_after(RETRY_S)
+            .closing());
+        };
+        let body = body::read(incoming, limits.max_body_bytes, limits.body_timeout).await?;
+        Ok(body::on_one_line(body))
+    }
+
+    /// A request of 2026-07-28.
+    async fn modern(
+        &self,
+        asked: Asked<'_>,
+        caller: Caller,
+        admitted: Admitted,
+    ) -> Result<Response<Body>, Refusal> {
+        let headers = &asked.parts.headers;
+        modern::check(headers, asked.id, asked.method, asked.params)?;
+        let params = match asked.method {
+            "tools/call" => Some(modern::params_of(headers).map_err(|error| {
+                Refusal::rpc(
+                    StatusCode::BAD_REQUEST,
+                    Some(asked.id),
+                    stateless::HEADER_MISMATCH,
+                    format!("Header mismatch: {error}"),
+                )
+            })?),
+            _ => None,
+        };
+        let session = self
+            .gateway
+            .stateless(asked.server, caller, asked.line)
+            .await
+            .map_err(|error| cannot_open(&error, asked.id))?;
+        let mut exchange = session.request(asked.line.clone(), params);
+        let first = match self.first(&mut exchange, asked.id).await? {
+            None => return Err(ended(&session, asked.id)),
+            Some(Said::Answer { line, error }) => {
+                return Ok(reply::message(status_of(error), &line));
+            }
+            Some(Said::Message(line)) => Some(line),
+            Some(Said::Streams) => None,
+        };
+        let slot = self.stream_slot(Some(asked.id))?;
+        // A subscription is no request under way: it stays open for as long as the client listens.
+        let subscription = asked.method == "subscriptions/listen";
+        let source = said(exchange, (!subscription).then_some(admitted), asked.id);
+        let (holds, keep_alive) = (self.holds(asked.pass), self.config.limits.keep_alive);
+        let mut events = Events::once(first.as_ref(), source, holds, keep_alive, slot);
+        if subscription {
+            events = events.until(self.stops());
+        }
+        Ok(reply::stream(Body::events(events)))
+    }
+
+    /// A request of a session that began with `initialize`.
+    async fn legacy(
+        &self,
+        asked: Asked<'_>,
+        caller: &Caller,
+        admitted: Admitted,
+    ) -> Result<Response<Body>, Refusal> {
+        let entry = self.session_of(asked.server, caller, asked.parts)?;
+        let in_use = entry.in_use();
+        let mut exchange = entry.session.request(asked.line.clone(), None);
+        let first = match self.first(&mut exchange, asked.id).await? {
+            None => return Err(no_session()),
+            Some(Said::Answer { line, .. }) => return Ok(reply::message(StatusCode::OK, &line)),
+            Some(Said::Message(line)) => Some(line),
+            Some(Said::Streams) => None,
+        };
+        let slot = self.stream_slot(Some(asked.id))?;
+        let stream = entry.stream(first, said(exchange, Some(admitted), asked.id));
+        let Some(reader) = stream.read(0) else {
+            return Err(no_session());
+        };
+        let primed = listen::is_primed(asked.parts);
+        let (holds, keep_alive) = (self.holds(asked.pass), self.config.limits.keep_alive);
+        let events = Events::kept(reader, primed, holds, keep_alive, slot).of(in_use);
+        Ok(reply::stream(Body::events(events)))
+    }
+
+    /// `initialize`: opens a session, which is the client's once the server has answered with a result.
+    async fn initialize(
+        self: &Arc<Self>,
+        asked: Asked<'_>,
+        caller: Caller,
+    ) -> Result<Response<Body>, Refusal> {
+        if asked.parts.headers.contains_key(SESSION_ID) {
+            return Err(Refusal::rpc(
+                StatusCode::BAD_REQUEST,
+                Some(asked.id),
+                INVALID_REQUEST,
+                "a session is initialized once: send `initialize` without Mcp-Session-Id",
+            ));
+        }
+        let (room, closed) = self.sessions.room(&caller.id).map_err(|error| {
+            let status = match error {
+                NoRoom::Caller => StatusCode::TOO_MANY_REQUESTS,
+                NoRoom::All => StatusCode::SERVICE_UNAVAILABLE,
+            };
+            Refusal::rpc(status, Some(asked.id), INTERNAL_ERROR, error.to_string())
+                .retry_after(RETRY_S)
+        })?;
+        if let Some(closed) = closed {
+            listen::close(closed);
+        }
+        let session = self
+            .gateway
+            .open(asked.server, caller)
+            .await
+            .map_err(|error| cannot_open(&error, asked.id))?;
+        let mut unclaimed = Unclaimed(Some(session.clone()));
+        let mut exchange = session.request(asked.line.clone(), None);
+        let mut said: Option<Vec<Bytes>> = None;
+        let (line, error) = loop {
+            match self.first(&mut exchange, asked.id).await? {
+                None => return Err(ended(&session, asked.id)),
+                Some(Said::Answer { line, error }) => break (line, error),
+                Some(Said::Streams) => {
+                    said.get_or_insert_default();
+                }
+                // The client has no session yet, and could answer nothing.
+                Some(Said::Message(line)) => {
+                    let said = said.get_or_insert_default();
+                    if said.len() < MAX_BEFORE_SESSION {
+                        said.push(line);
+                    }
+                }
+            }
+        };
+        let mut response = match said {
+            None => reply::message(StatusCode::OK, &line),
+            Some(mut said) => {
+                said.push(line);
+                let events: Vec<u8> = said
+                    .iter()
+                    .flat_map(|line| sse::event(None, line))
+                    .flatten()
+                    .collect();
+                reply::stream(Body::whole(events))
+            }
+        };
+        if error.is_none() {
+            unclaimed.0 = None;
+            let entry = room.put(session, asked.server);
+            let id = HeaderValue::from_str(&entry.id).map_err(|_| no_session())?;
+            response.headers_mut().insert(SESSION_ID, id);
+        }
+        Ok(response)
+    }
+
+    /// A notification, or an answer of the client's.
+    async fn tell(
+        &self,
+        era: Era,
+        server: &str,
+        caller: &Caller,
+        parts: &Parts,
+        told: &Message<'_>,
+        line: &Bytes,
+    ) -> Result<Response<Body>, Refusal> {
+        if era == Era::Modern {
+            // This revision has none over HTTP: a client closes the stream to cancel, and answers by asking again.
+            return match told {
+                Message::Notification { method, .. }
+                    if method::client_notification(method).is_some() =>
+                {
+                    Ok(reply::accepted())
+                }
+                _ => Err(Refusal::rpc(
+                    StatusCode::BAD_REQUEST,
+                    None,
+                    INVALID_REQUEST,
+                    "in 2026-07-28 clients send requests only",
+                )),
+            };
+        }
+        let entry = self.session_of(server, caller, parts)?;
+        let _in_use = entry.in_use();
+        match entry.session.tell(line.clone()).await {
+            None => Ok(reply::accepted()),
+            Some(error) => Ok(reply::message(StatusCode::BAD_REQUEST, &error)),
+        }
+    }
+
+    /// The session that a message names.
+    fn session_of(
+        &self,
+        server: &str,
+        caller: &Caller,
+        parts: &Parts,
+    ) -> Result<Arc<Entry>, Refusal> {
+        let id =
+            headers::one(&parts.headers, &SESSION_ID).map_err(|error| headers::unusable(&error))?;
+        let Some(id) = id else {
+            return Err(Refusal::rpc(
+                StatusCode::BAD_REQUEST,
+                None,
+                INVALID_REQUEST,
+                "Mcp-Session-Id is missing: begin with `initialize`, or send a request of 2026-07-28",
+            ));
+        };
+        self.sessions
+            .find(id, &caller.id, server)
+            .ok_or_else(no_session)
+    }
+
+    /// What comes first of an answer, if it comes in time.
+    async fn first(&self, exchange: &mut Exchange, id: &str) -> Result<Option<Said>, Refusal> {
+        let limit = self.config.limits.first_byte_timeout;
+        tokio::time::timeout(limit, exchange.next())
+            .await
+            .map_err(|_| {
+                Refusal::rpc(
+                    StatusCode::GATEWAY_TIMEOUT,
+                    Some(id),
+                    INTERNAL_ERROR,
+                    "the server did not answer in time (`first_byte_timeout_s` in [http.limits])",
+                )
+            })
+    }
+
+    /// What is not understood is recorded, like everything that is refused.
+    fn record_malformed(&self, server: &str, caller: &Caller, error: &Malformed) {
+        let host = &self.gateway.host;
+        let method = error.method.as_deref().unwrap_or_default();
+        host.audit.record(Record {
+            generation: host.chain.current().id,
+            caller: caller.id.as_str().into(),
+            server: server.into(),
+            method: method.chars().take(MAX_METHOD).collect(),
+            verdict: Outcome::Refused,
+            codes: vec![("witgate".into(), error.reason.clone())],
+            ..Record::default()
+        });
+    }
+}
+
+/// Which kind of revision a message is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Era {
+    /// 2025-11-25 and earlier: it belongs to a session.
+    Legacy,
+    /// 2026-07-28: it stands for itself.
+    Modern,
+}
+
+/// Of which era a message is. An `initialize` opens a session whatever else is said; otherwise the body's word counts,
+/// then the header's. Without either it is of a session.
+fn era(parts: &Parts, message: &Message<'_>) -> Result<Era, Refusal> {
+    let (method, params) = match message {
+        Message::Request { method, params, .. } | Message::Notification { method, params } => {
+            (&**method, *params)
+        }
+        Message::Result { .. } | Message::Error { .. } => ("", None),
+    };
+    let discovers = method == "server/discover" && !parts.headers.contains_key(SESSION_ID);
+    if method != "initialize" && (discovers || stateless::names_revision(params)) {
+        return Ok(Era::Modern);
+    }
+    let version = headers::one(&parts.headers, &PROTOCOL_VERSION)
+        .map_err(|error| headers::unusable(&error))?;
+    match version {
+        None => Ok(Era::Legacy),
+        Some(version) if REVISIONS.contains(&version) => Ok(Era::Legacy),
+        Some(version) if method == "initialize" => listen::known(version).map(|()| Era::Legacy),
+        Some(_) => Ok(Era::Modern),
+    }
+}
+
+/// The messages of an exchange, the answer last. Should none come, an error takes its place. `held` is kept until then.
+fn said<T: Send + 'static>(exchange: Exchange, held: T, id: &str) -> Source {
+    let id: Box<str> = id.into();
+    Box::pin(stream::unfold(
+        Some((exchange, held, id)),
+        |state| async move {
+            let (mut exchange, held, id) = state?;
+            loop {
+                return match exchange.next().await {
+                    Some(Said::Streams) => continue,
+                    Some(Said::Message(line)) => Some((line, Some((exchange, held, id)))),
+                    Some(Said::Answer { line, .. }) => Some((line, None)),
+                    None => {
+                        let error = lines::error(
+                            Some(&id),
+                            INTERNAL_ERROR,
+                            "the session ended before the answer came",
+                            None,
+                        );
+                        Some((error.into(), None))
+                    }
+                };
+            }
+        },
+    ))
+}
+
+/// A session that no client knows of yet: closed when dropped.
+struct Unclaimed(Option<Arc<Session>>);
+
+impl Drop for Unclaimed {
+    fn drop(&mut self) {
+        if let (Some(session), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
+        {
+            runtime.spawn(async move { session.close().await });
+        }
+    }
+}
+
+/// `404` for a session that there is not, or not any more, or not for this caller: the same for all of these, so that
+/// nobody learns of another's. The client begins anew (2025-11-25, "Session Management", 4).
+pub(super) fn no_session() -> Refusal {
+    Refusal::rpc(
+        StatusCode::NOT_FOUND,
+        None,
+        INVALID_REQUEST,
+        "there is no such session: begin a new one with `initialize`",
+    )
+}
+
+/// `502` for a session that ended before its answer.
+fn ended(session: &Session, id: &str) -> Refusal {
+    let why = session.is_over().unwrap_or_default();
+    tracing::warn!(server = session.server(), "a session ended: {why}");
+    Refusal::rpc(
+        StatusCode::BAD_GATEWAY,
+        Some(id),
+        INTERNAL_ERROR,
+        "the server's session ended before the answer came",
+    )
+}
+
+/// The refusal of a message that was not understood.
+fn malformed(error: &Malformed) -> Refusal {
+    Refusal::rpc(
+        StatusCode::BAD_REQUEST,
+        error.id.as_ref().map(|id| id.raw()),
+        error.code,
+        error.reason.clone(),
+    )
+}
+
+/// What a client is told if its server cannot be reached; why is the operator's to know.
+fn cannot_open(error: &OpenError, id: &str) -> Refusal {
+    let refused = |status, code, text: String| Refusal::rpc(status, Some(id), code, text);
+    match error {
+        OpenError::UnknownServer(_) => {
+            refused(StatusCode::NOT_FOUND, INVALID_REQUEST, error.to_string())
+        }
+        OpenError::TooMany { .. } => refused(
+            StatusCode::SERVICE_UNAVAILABLE,
+            INTERNAL_ERROR,
+            error.to_string(),
+        )
+        .retry_after(RETRY_S),
+        OpenError::Meta(_) => refused(StatusCode::BAD_REQUEST, INVALID_PARAMS, error.to_string()),
+        OpenError::Server(_) | OpenError::Launch(_) => {
+            tracing::error!("{error}");
+            refused(
+                StatusCode::BAD_GATEWAY,
+                INTERNAL_ERROR,
+                "the server cannot be started; the gate's log says why".into(),
+            )
+        }
+    }
+}
+
+/// The status of an answer of 2026-07-28 (Streamable HTTP, "Server Validation" and "Protocol Version Header"; Overview,
+/// "Per-request protocol fields").
+fn status_of(error: Option<i64>) -> StatusCode {
+    match error {
+        Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
+        Some(
+            stateless::HEADER_MISMATCH
+            | modern::MISSING_CAPABILITY
+            | stateless::UNSUPPORTED_PROTOCOL_VERSION
+            | PARSE_ERROR
+            | INVALID_REQUEST,
+        ) => StatusCode::BAD_REQUEST,
+        _ => StatusCode::OK,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use http::Request;
+
+    const META: &str =
+        r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
+
+    fn era_of(headers: &[(&str, &str)], line: &str) -> Option<Era> {
+        let mut request = Request::post("/mcp/x");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let envelope = parse(line.as_bytes(), &WireLimits::default()).unwrap();
+        era(&parts, &envelope.message).ok()
+    }
+
+    #[test]
+    fn the_era_is_the_bodys_word_then_the_headers() {
+        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
+        let modern = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list",{META}}}"#);
+        let version = |value| [("mcp-protocol-version", value)];
+        assert_eq!(era_of(&[], call), Some(Era::Legacy));
+        assert_eq!(era_of(&version("2025-03-26"), call), Some(Era::Legacy));
+        assert_eq!(era_of(&version("2026-07-28"), call), Some(Era::Modern));
+        assert_eq!(era_of(&version("9999-01-01"), call), Some(Era::Modern));
+        assert_eq!(era_of(&[], &modern), Some(Era::Modern));
+        assert_eq!(era_of(&version("2025-11-25"), &modern), Some(Era::Modern));
+        assert_eq!(
+            era_of(&[("mcp-session-id", "x")], &modern),
+            Some(Era::Modern),
+            "a session id says nothing in this revision"
+        );
+    }
+
+    #[test]
+    fn initialize_opens_a_session_and_discover_never_needs_one() {
+        let initialize = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize",{META}}}"#);
+        assert_eq!(era_of(&[], &initialize), Some(Era::Legacy));
+        assert_eq!(
+            era_of(&[("mcp-protocol-version", "2026-07-28")], &initialize),
+            None
+        );
+        let discover = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#;
+        assert_eq!(era_of(&[], discover), Some(Era::Modern));
+        assert_eq!(
+            era_of(&[("mcp-session-id", "x")], discover),
+            Some(Era::Legacy)
+        );
+        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
+        assert_eq!(era_of(&[], answer), Some(Era::Legacy));
+    }
+
+    #[test]
+    fn errors_of_the_protocol_have_statuses_of_their_own_and_others_none() {
+        for (error, status) in [
+            (None, 200),
+            (Some(-32601), 404),
+            (Some(-32020), 400),
+            (Some(-32021), 400),
+            (Some(-32022), 400),
+            (Some(-32700), 400),
+            (Some(-32600), 400),
+            (Some(-32602), 200),
+            (Some(-32603), 200),
+            (Some(1), 200),
+        ] {
+            assert_eq!(status_of(error), status, "{error:?}");
+        }
+    }
+}

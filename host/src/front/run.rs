@@ -1,0 +1,101 @@
+//! `witgate serve` from beginning to end: what must be opened, in which order, and left in order.
+//!
+//! Knows the order. What is served is `Front`'s to know.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::net::TcpListener;
+
+use super::{Front, FrontError, server};
+use crate::audit::AuditError;
+use crate::config::HttpConfig;
+use crate::gate::serve::Gateway;
+use crate::gate::wrap::{open_audit, resolve, stood_for_another};
+use crate::gate::{Host, watch};
+use crate::setup::Setup;
+
+/// Why clients over HTTP cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The listener or what belongs to it.
+    #[error(transparent)]
+    Front(#[from] FrontError),
+    /// The audit cannot be written.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+}
+
+/// What is served, once it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Serving {
+    /// The address that is listened on.
+    pub address: SocketAddr,
+    /// What clients type before `/mcp/NAME`, without a slash at its end.
+    pub base: String,
+    /// The names of the servers.
+    pub servers: Vec<String>,
+}
+
+/// Serves until `stop` is ready; `ready` is told where.
+///
+/// # Errors
+/// If nothing can be served. Once something is, nothing that a client or a server does ends it.
+pub async fn run(
+    setup: Setup,
+    http: HttpConfig,
+    file: Option<PathBuf>,
+    ready: impl FnOnce(&Serving),
+    stop: impl Future<Output = ()>,
+) -> Result<(), ServeError> {
+    for problem in &setup.generation.problems {
+        tracing::warn!("{}", problem.detail);
+    }
+    let snapshot = setup.ledger.snapshot();
+    for name in setup.config.servers.keys() {
+        if let Ok(entry) = resolve(&setup.config, name, &[])
+            && let Some(message) = stood_for_another(&entry, &snapshot)
+        {
+            tracing::warn!("{message}");
+        }
+    }
+    let listen = |error| FrontError::Listen {
+        address: http.listen,
+        error,
+    };
+    let listener = TcpListener::bind(http.listen).await.map_err(listen)?;
+    let address = listener.local_addr().map_err(listen)?;
+    let audit = open_audit(&setup)?;
+    let servers = setup
+        .config
+        .servers
+        .iter()
+        .filter(|(_, server)| server.enabled)
+        .map(|(name, _)| name.clone())
+        .collect();
+    let serving = Serving {
+        address,
+        base: base(&http, address),
+        servers,
+    };
+    let host = Arc::new(Host::new(setup, audit));
+    let gateway = Gateway::new(host.clone());
+    let front = Front::new(gateway.clone(), http, address)?;
+    let watching = tokio::spawn(watch::watch(host.clone(), file));
+    ready(&serving);
+    server::serve(front, listener, stop).await;
+    watching.abort();
+    gateway.close().await;
+    host.audit.close().await;
+    Ok(())
+}
+
+/// What clients type before `/mcp/NAME`.
+fn base(http: &HttpConfig, address: SocketAddr) -> String {
+    http.public_url.clone().unwrap_or_else(|| {
+        let scheme = if http.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{address}")
+    })
+}
