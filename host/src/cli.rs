@@ -12,6 +12,7 @@ mod output;
 mod policy;
 mod render;
 mod review;
+mod serve;
 mod server;
 mod time;
 mod token;
@@ -73,6 +74,7 @@ pub struct Global {
 #[derive(Debug, Subcommand)]
 enum Command {
     Wrap(wrap::Args),
+    Serve(serve::Args),
     Try(try_::Args),
     Demo(demo::Args),
     /// The bundled server of the demonstration
@@ -133,16 +135,19 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     {
         return context.fail(&error.into());
     }
-    let runtime = match tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-    {
+    // One session needs no hop between threads; many clients need all cores.
+    let mut runtime = match cli.command {
+        Command::Serve(_) => tokio::runtime::Builder::new_multi_thread(),
+        _ => tokio::runtime::Builder::new_current_thread(),
+    };
+    let runtime = match runtime.enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return context.fail(&Failed::new("runtime", error.to_string())),
     };
     let done = runtime.block_on(async {
         match cli.command {
             Command::Wrap(args) => wrap::run(&context, args).await,
+            Command::Serve(args) => serve::run(&context, args).await,
             Command::Try(args) => try_::run(&context, args).await,
             Command::Demo(args) => demo::run(&context, args).await,
             Command::DemoServer => demo::server::run(),
