@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::{Context, Failed};
 use crate::front::FrontError;
+use crate::front::auth::Secret;
 use crate::front::run::{ServeError, Serving, run as serve};
 use crate::setup;
 
@@ -26,6 +27,9 @@ pub(super) struct Args {
 struct Ready<'a> {
     listen: String,
     servers: Vec<Endpoint<'a>>,
+    /// The first token: shown this once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -41,6 +45,7 @@ impl From<ServeError> for Failed {
             ServeError::Front(FrontError::Listen { .. }) => Self::new("listen", message),
             ServeError::Front(_) => Self::unusable("http", message),
             ServeError::Audit(_) => Self::new("audit", message),
+            ServeError::Token(_) => Self::new("token", message),
         }
     }
 }
@@ -73,6 +78,7 @@ fn tell(context: &Context, serving: &Serving) {
         let ready = Ready {
             listen: serving.address.to_string(),
             servers,
+            token: serving.token.as_ref().map(Secret::text),
         };
         if let Ok(line) = serde_json::to_string(&ready) {
             context.out.line(&line);
@@ -87,9 +93,37 @@ fn tell(context: &Context, serving: &Serving) {
             .out
             .warning("no server is configured: name one in [server.NAME] of the configuration");
     }
-    for Endpoint { name, url } in servers {
+    for Endpoint { name, url } in &servers {
         context.out.warning(&format!("server {name}: {url}"));
     }
+    if let Some(token) = &serving.token {
+        context.out.warning(&entry(token.text(), &servers));
+    }
+}
+
+/// What to paste into a client, with the first token in it.
+fn entry(token: &str, servers: &[Endpoint<'_>]) -> String {
+    let authorization = format!("Bearer {token}");
+    let clients: serde_json::Map<_, _> = servers
+        .iter()
+        .map(|Endpoint { name, url }| {
+            let headers = serde_json::json!({ "Authorization": authorization });
+            let entry = serde_json::json!({ "type": "http", "url": url, "headers": headers });
+            ((*name).to_owned(), entry)
+        })
+        .collect();
+    let entry = serde_json::json!({ "mcpServers": clients });
+    let mut text = format!(
+        "callers need a token. This is the first, named `default`; it is not shown again:\n\n{token}\n\nFor a client \
+         that reads JSON:\n\n{entry:#}\n"
+    );
+    for Endpoint { name, url } in servers {
+        text.push_str(&format!(
+            "\nclaude mcp add --transport http {name} {url} --header \"Authorization: {authorization}\""
+        ));
+    }
+    text.push_str("\n\nMake others with `witgate token new NAME`, and revoke this one with `witgate token revoke default`.");
+    text
 }
 
 /// Ready when the process is told to stop.

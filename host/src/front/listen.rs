@@ -68,8 +68,8 @@ impl Front {
         let standalone = reader.is_standalone();
         let primed = last.is_none() && is_primed(parts);
         let holds = self.holds(admission.pass);
-        let mut events =
-            Events::kept(reader, primed, holds, self.config.limits.keep_alive, slot).of(entry.in_use());
+        let mut events = Events::kept(reader, primed, holds, self.config.limits.keep_alive, slot)
+            .of(entry.in_use());
         if standalone {
             events = events.until(self.stops());
         }

@@ -7,9 +7,9 @@ use http::{HeaderMap, StatusCode};
 
 use super::headers::{self, METHOD, NAME, PARAM_PREFIX, PROTOCOL_VERSION};
 use super::reply::Refusal;
-use crate::mcp::headers::{decode, name_of};
+use crate::mcp::headers::{HEADER_MISMATCH, decode, name_of};
 use crate::mcp::method::REVISIONS;
-use crate::mcp::stateless::{HEADER_MISMATCH, Meta, REVISION, UNSUPPORTED_PROTOCOL_VERSION};
+use crate::mcp::stateless::{Meta, REVISION, UNSUPPORTED_PROTOCOL_VERSION};
 use crate::wire::envelope::INVALID_PARAMS;
 use crate::wire::reply;
 

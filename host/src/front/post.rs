@@ -22,6 +22,7 @@ use super::{Front, body, listen, modern, sse};
 use crate::audit::{Outcome, Record};
 use crate::chain::convert::Caller;
 use crate::gate::serve::{Exchange, OpenError, Said, Session};
+use crate::mcp::headers::HEADER_MISMATCH;
 use crate::mcp::method::{self, REVISIONS};
 use crate::mcp::stateless;
 use crate::wire::envelope::{
@@ -140,7 +141,7 @@ impl Front {
                 Refusal::rpc(
                     StatusCode::BAD_REQUEST,
                     Some(asked.id),
-                    stateless::HEADER_MISMATCH,
+                    HEADER_MISMATCH,
                     format!("Header mismatch: {error}"),
                 )
             })?),
@@ -491,7 +492,7 @@ fn status_of(error: Option<i64>) -> StatusCode {
     match error {
         Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         Some(
-            stateless::HEADER_MISMATCH
+            HEADER_MISMATCH
             | modern::MISSING_CAPABILITY
             | stateless::UNSUPPORTED_PROTOCOL_VERSION
             | PARSE_ERROR

@@ -9,11 +9,15 @@ use std::sync::Arc;
 
 use tokio::net::TcpListener;
 
+use super::auth::Secret;
+use super::auth::tokens::{self, TokenError};
+use super::tls::install_provider;
 use super::{Front, FrontError, server};
 use crate::audit::AuditError;
-use crate::config::HttpConfig;
+use crate::config::{AuthConfig, HttpConfig};
+use crate::gate::host::now_ms;
 use crate::gate::serve::Gateway;
-use crate::gate::wrap::{open_audit, resolve, stood_for_another};
+use crate::gate::wrap::{Typed, open_audit, resolve, stood_for_another};
 use crate::gate::{Host, watch};
 use crate::setup::Setup;
 
@@ -26,10 +30,13 @@ pub enum ServeError {
     /// The audit cannot be written.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// No first token can be made.
+    #[error(transparent)]
+    Token(#[from] TokenError),
 }
 
 /// What is served, once it is.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug)]
 pub struct Serving {
     /// The address that is listened on.
     pub address: SocketAddr,
@@ -37,6 +44,8 @@ pub struct Serving {
     pub base: String,
     /// The names of the servers.
     pub servers: Vec<String>,
+    /// The first token, if callers are known by tokens and there never was one. To be shown once.
+    pub token: Option<Secret>,
 }
 
 /// Serves until `stop` is ready; `ready` is told where.
@@ -55,12 +64,13 @@ pub async fn run(
     }
     let snapshot = setup.ledger.snapshot();
     for name in setup.config.servers.keys() {
-        if let Ok(entry) = resolve(&setup.config, name, &[])
+        if let Ok(entry) = resolve(&setup.config, name, Typed::Nothing)
             && let Some(message) = stood_for_another(&entry, &snapshot)
         {
             tracing::warn!("{message}");
         }
     }
+    install_provider();
     let listen = |error| FrontError::Listen {
         address: http.listen,
         error,
@@ -75,14 +85,19 @@ pub async fn run(
         .filter(|(_, server)| server.enabled)
         .map(|(name, _)| name.clone())
         .collect();
-    let serving = Serving {
+    let mut serving = Serving {
         address,
         base: base(&http, address),
         servers,
+        token: None,
     };
+    let by_token = http.auth == AuthConfig::Token;
     let host = Arc::new(Host::new(setup, audit));
     let gateway = Gateway::new(host.clone());
     let front = Front::new(gateway.clone(), http, address)?;
+    if by_token {
+        serving.token = tokens::first(&*host.ledger, now_ms()).await?;
+    }
     let watching = tokio::spawn(watch::watch(host.clone(), file));
     ready(&serving);
     server::serve(front, listener, stop).await;

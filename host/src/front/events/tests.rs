@@ -68,7 +68,8 @@ async fn a_quiet_stream_gets_comments() {
 async fn a_stream_that_is_told_to_stop_ends_though_more_may_come() {
     let (sender, source) = source();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let mut events = Events::once(None, source, always(), QUIET, slot()).until(stopped.map(|_| ()).boxed());
+    let mut events =
+        Events::once(None, source, always(), QUIET, slot()).until(stopped.map(|_| ()).boxed());
     assert_eq!(next(&mut events).now_or_never(), None);
     stop.send(()).unwrap();
     assert_eq!(next(&mut events).await, None);
