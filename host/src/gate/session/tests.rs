@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)]
 
+mod asking;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
@@ -36,13 +38,18 @@ struct Play {
 }
 
 fn host() -> Arc<Host> {
+    host_with(Vec::new())
+}
+
+/// A host whose chain is of these policies.
+fn host_with(policies: Vec<Arc<crate::policy::Policy>>) -> Arc<Host> {
     let config = Config::in_dir(Path::new("/nowhere"));
     let places = setup::places(&config, None);
     let engine = Engine::new(setup::engine_options(&config, &places)).unwrap();
     let ledger = ledger::in_memory(None);
     let generation = Generation {
         id: 1,
-        policies: Vec::new(),
+        policies,
         problems: Vec::new(),
     };
     Arc::new(Host {
@@ -57,6 +64,10 @@ fn host() -> Arc<Host> {
 
 impl Play {
     fn new() -> Self {
+        Self::on(host())
+    }
+
+    fn on(host: Arc<Host>) -> Self {
         let launch = Launch {
             command: vec!["x".into()],
             env: BTreeMap::new(),
@@ -73,7 +84,7 @@ impl Play {
             .enable_all()
             .build()
             .unwrap();
-        let core = Core::new(Opening::local(host(), Arc::new(entry), observer), now);
+        let core = Core::new(Opening::local(host, Arc::new(entry), observer), now);
         let (asked, called, answers) = (Vec::new(), Vec::new(), BTreeMap::new());
         Self {
             core,
@@ -181,7 +192,11 @@ impl Play {
     }
 
     fn open() -> Self {
-        let mut play = Self::new();
+        Self::open_on(host())
+    }
+
+    fn open_on(host: Arc<Host>) -> Self {
+        let mut play = Self::on(host);
         play.ask(
             "initialize",
             &json!({"protocolVersion": "2025-11-25", "capabilities": {}}),
