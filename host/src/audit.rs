@@ -9,7 +9,7 @@ mod verify;
 mod writer;
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::ledger::AuditHead;
 use writer::Handle;
@@ -81,7 +81,12 @@ impl Outcome {
 pub struct Audit {
     /// None keeps nothing.
     writing: Option<Arc<Handle>>,
+    /// Sees every record.
+    seen_by: Arc<OnceLock<Witness>>,
 }
+
+/// Sees records as they are taken.
+type Witness = Box<dyn Fn(&Record) + Send + Sync>;
 
 /// The audit cannot be written or read.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -113,16 +118,28 @@ impl Audit {
         let handle = Handle::open(dir, ledger, with_arguments)?;
         Ok(Self {
             writing: Some(Arc::new(handle)),
+            seen_by: Arc::default(),
         })
     }
 
     /// An audit that keeps nothing.
     pub fn off() -> Self {
-        Self { writing: None }
+        Self {
+            writing: None,
+            seen_by: Arc::default(),
+        }
+    }
+
+    /// Has `witness` see every record from now on, also where none is kept. The first that is named stays.
+    pub fn shown_to(&self, witness: impl Fn(&Record) + Send + Sync + 'static) {
+        let _ = self.seen_by.set(Box::new(witness));
     }
 
     /// Takes a record; it is written soon, in batches.
     pub fn record(&self, record: Record) {
+        if let Some(witness) = self.seen_by.get() {
+            witness(&record);
+        }
         if let Some(handle) = &self.writing {
             handle.record(record);
         }

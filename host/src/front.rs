@@ -6,6 +6,7 @@
 //! A request is looked at in one order: its path, `Host`, `Origin`, who calls, its method, the types of its body and of
 //! the answer, then the body. What comes first decides.
 
+mod admin;
 pub mod auth;
 mod body;
 mod connection;
@@ -16,6 +17,7 @@ mod headers;
 pub mod health;
 mod limits;
 mod listen;
+mod metrics;
 mod modern;
 mod origin;
 mod post;
@@ -29,6 +31,7 @@ pub mod tls;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -46,6 +49,7 @@ use crate::gate::serve::Gateway;
 use auth::{AuthError, Authenticator, Pass};
 use events::Check;
 use limits::{Admission, Bound};
+use metrics::{Metrics, Seen};
 use origin::Names;
 use reply::{Body, Refusal};
 use route::{Route, route};
@@ -65,6 +69,8 @@ pub struct Front {
     bodies: Semaphore,
     /// Streams of events that are open.
     streams: Bound,
+    /// None if nobody reads them.
+    metrics: Option<Arc<Metrics>>,
     stopping: watch::Sender<bool>,
 }
 
@@ -72,10 +78,12 @@ pub struct Front {
 #[derive(Debug, thiserror::Error)]
 pub enum FrontError {
     /// The address cannot be listened on.
-    #[error("cannot listen on {address}: {error}; set `listen` in [http], or --listen")]
+    #[error("cannot listen on {address}: {error}; name another by `{key}` in [http]")]
     Listen {
         /// The address.
         address: SocketAddr,
+        /// The setting that names it.
+        key: &'static str,
         /// Why.
         error: std::io::Error,
     },
@@ -103,6 +111,11 @@ impl Front {
         let limits = &config.limits;
         let auth = Authenticator::open(&config, address, gateway.host.ledger.clone())?;
         let tls = config.tls.as_ref().map(Tls::open).transpose()?;
+        let metrics = config.admin.map(|_| Arc::new(Metrics::new()));
+        if let Some(metrics) = metrics.clone() {
+            let audit = &gateway.host.audit;
+            audit.shown_to(move |record| metrics.decided(record));
+        }
         Ok(Arc::new(Self {
             names: Names::new(
                 address,
@@ -126,6 +139,7 @@ impl Front {
             stopping: watch::Sender::new(false),
             auth,
             tls,
+            metrics,
             gateway,
             config,
         }))
@@ -133,11 +147,16 @@ impl Front {
 
     /// Answers one request.
     pub(crate) async fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Response<Body> {
+        let begun = self.metrics.as_ref().map(|_| Instant::now());
+        let mut seen = Seen::default();
         let (parts, body) = request.into_parts();
         let mut response = self
-            .handle(&parts, body)
+            .handle(&parts, body, &mut seen)
             .await
             .unwrap_or_else(Refusal::into_response);
+        if let (Some(metrics), Some(begun)) = (&self.metrics, begun) {
+            metrics.answered(&seen, response.status(), begun.elapsed());
+        }
         if let Some(origin) = parts.headers.get(ORIGIN)
             && self.may_call(origin)
         {
@@ -150,10 +169,11 @@ impl Front {
         self: &Arc<Self>,
         parts: &Parts,
         body: Incoming,
+        seen: &mut Seen,
     ) -> Result<Response<Body>, Refusal> {
         let route = route(parts.uri.path());
         match route {
-            Route::Health | Route::Ready => return self.health(parts, route),
+            Route::Health | Route::Ready => return self.health(&parts.method, route),
             Route::Unknown => {
                 return Err(Refusal::plain(
                     StatusCode::NOT_FOUND,
@@ -200,7 +220,7 @@ impl Front {
             );
         }
         match parts.method {
-            Method::POST => self.post(server, admission, parts, body).await,
+            Method::POST => self.post(server, admission, parts, body, seen).await,
             Method::GET => self.listen(server, &admission, parts),
             Method::DELETE => self.delete(server, &admission.caller, parts),
             _ => Err(Refusal::plain(

@@ -26,6 +26,8 @@ pub(super) struct Args {
 #[derive(Serialize)]
 struct Ready<'a> {
     listen: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    admin: Option<String>,
     servers: Vec<Endpoint<'a>>,
     /// The first token: shown this once.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -77,6 +79,7 @@ fn tell(context: &Context, serving: &Serving) {
     if context.out.is_json() {
         let ready = Ready {
             listen: serving.address.to_string(),
+            admin: serving.admin.map(|address| address.to_string()),
             servers,
             token: serving.token.as_ref().map(Secret::text),
         };
@@ -88,6 +91,11 @@ fn tell(context: &Context, serving: &Serving) {
     context
         .out
         .warning(&format!("listening on {}", serving.address));
+    if let Some(admin) = serving.admin {
+        context.out.warning(&format!(
+            "metrics and health: http://{admin}/metrics, /healthz, /readyz"
+        ));
+    }
     if servers.is_empty() {
         context
             .out

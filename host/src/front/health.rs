@@ -3,7 +3,6 @@
 //! Knows what closes the gate: a ledger that is not fresh, a policy that could not be put in force, an audit that cannot
 //! be written. Says which by name, and nothing that is secret.
 
-use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use super::Front;
@@ -34,10 +33,10 @@ impl Front {
     /// Answers `/healthz` and `/readyz`.
     pub(super) fn health(
         &self,
-        parts: &Parts,
+        method: &Method,
         route: Route<'_>,
     ) -> Result<Response<Body>, Refusal> {
-        if !matches!(parts.method, Method::GET | Method::HEAD) {
+        if !matches!(*method, Method::GET | Method::HEAD) {
             return Err(Refusal::plain(
                 StatusCode::METHOD_NOT_ALLOWED,
                 "the methods here are GET and HEAD",

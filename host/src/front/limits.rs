@@ -69,7 +69,6 @@ impl Bound {
     }
 
     /// How many there are.
-    #[cfg(test)]
     pub(crate) fn open(&self) -> usize {
         self.open.load(Ordering::Relaxed)
     }
@@ -138,7 +137,6 @@ impl Admission {
     }
 
     /// How many wait.
-    #[cfg(test)]
     pub(crate) fn waiting(&self) -> usize {
         self.queue.open()
     }

@@ -16,6 +16,7 @@ use super::auth::{Admission, Pass};
 use super::events::{Events, Source};
 use super::headers::{self, PROTOCOL_VERSION, SESSION_ID};
 use super::limits::{Admitted, Full};
+use super::metrics::{self, Seen};
 use super::reply::{self, Body, Refusal};
 use super::sessions::{Entry, NoRoom};
 use super::{Front, body, listen, modern, sse};
@@ -62,6 +63,7 @@ impl Front {
         admission: Admission,
         parts: &Parts,
         incoming: Incoming,
+        seen: &mut Seen,
     ) -> Result<Response<Body>, Refusal> {
         let Admission { caller, pass } = admission;
         headers::body_is_json(&parts.headers)?;
@@ -82,6 +84,11 @@ impl Front {
             }
         };
         let era = era(parts, &envelope.message)?;
+        if let Message::Request { method, .. } | Message::Notification { method, .. } =
+            &envelope.message
+        {
+            seen.method = metrics::known(method);
+        }
         let (id, method, params) = match &envelope.message {
             Message::Request { id, method, params } => (id.raw(), &**method, *params),
             told => return self.tell(era, server, &caller, parts, told, &line).await,
@@ -103,9 +110,9 @@ impl Front {
             Refusal::rpc(status, Some(id), INTERNAL_ERROR, full.to_string()).retry_after(RETRY_S)
         })?;
         match era {
-            Era::Modern => self.modern(asked, caller, admitted).await,
-            Era::Legacy if method == "initialize" => self.initialize(asked, caller).await,
-            Era::Legacy => self.legacy(asked, &caller, admitted).await,
+            Era::Modern => self.modern(asked, caller, admitted, seen).await,
+            Era::Legacy if method == "initialize" => self.initialize(asked, caller, seen).await,
+            Era::Legacy => self.legacy(asked, &caller, admitted, seen).await,
         }
     }
 
@@ -133,6 +140,7 @@ impl Front {
         asked: Asked<'_>,
         caller: Caller,
         admitted: Admitted,
+        seen: &mut Seen,
     ) -> Result<Response<Body>, Refusal> {
         let headers = &asked.parts.headers;
         modern::check(headers, asked.id, asked.method, asked.params)?;
@@ -156,6 +164,7 @@ impl Front {
         let first = match self.first(&mut exchange, asked.id).await? {
             None => return Err(ended(&session, asked.id)),
             Some(Said::Answer { line, error }) => {
+                seen.error = error.is_some();
                 return Ok(reply::message(status_of(error), &line));
             }
             Some(Said::Message(line)) => Some(line),
@@ -179,13 +188,17 @@ impl Front {
         asked: Asked<'_>,
         caller: &Caller,
         admitted: Admitted,
+        seen: &mut Seen,
     ) -> Result<Response<Body>, Refusal> {
         let entry = self.session_of(asked.server, caller, asked.parts)?;
         let in_use = entry.in_use();
         let mut exchange = entry.session.request(asked.line.clone(), None);
         let first = match self.first(&mut exchange, asked.id).await? {
             None => return Err(no_session()),
-            Some(Said::Answer { line, .. }) => return Ok(reply::message(StatusCode::OK, &line)),
+            Some(Said::Answer { line, error }) => {
+                seen.error = error.is_some();
+                return Ok(reply::message(StatusCode::OK, &line));
+            }
             Some(Said::Message(line)) => Some(line),
             Some(Said::Streams) => None,
         };
@@ -205,6 +218,7 @@ impl Front {
         self: &Arc<Self>,
         asked: Asked<'_>,
         caller: Caller,
+        seen: &mut Seen,
     ) -> Result<Response<Body>, Refusal> {
         if asked.parts.headers.contains_key(SESSION_ID) {
             return Err(Refusal::rpc(
@@ -249,6 +263,7 @@ impl Front {
                 }
             }
         };
+        seen.error = error.is_some();
         let mut response = match said {
             None => reply::message(StatusCode::OK, &line),
             Some(mut said) => {

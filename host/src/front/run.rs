@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use super::auth::Secret;
 use super::auth::tokens::{self, TokenError};
 use super::tls::install_provider;
-use super::{Front, FrontError, server};
+use super::{Front, FrontError, admin, server};
 use crate::audit::AuditError;
 use crate::config::{AuthConfig, HttpConfig};
 use crate::gate::host::now_ms;
@@ -40,6 +40,8 @@ pub enum ServeError {
 pub struct Serving {
     /// The address that is listened on.
     pub address: SocketAddr,
+    /// The address where metrics and health are served besides.
+    pub admin: Option<SocketAddr>,
     /// What clients type before `/mcp/NAME`, without a slash at its end.
     pub base: String,
     /// The names of the servers.
@@ -71,12 +73,11 @@ pub async fn run(
         }
     }
     install_provider();
-    let listen = |error| FrontError::Listen {
-        address: http.listen,
-        error,
+    let (listener, address) = bind(http.listen, "listen").await?;
+    let admin = match http.admin {
+        Some(address) => Some(bind(address, "admin").await?),
+        None => None,
     };
-    let listener = TcpListener::bind(http.listen).await.map_err(listen)?;
-    let address = listener.local_addr().map_err(listen)?;
     let audit = open_audit(&setup)?;
     let servers = setup
         .config
@@ -87,6 +88,7 @@ pub async fn run(
         .collect();
     let mut serving = Serving {
         address,
+        admin: admin.as_ref().map(|(_, address)| *address),
         base: base(&http, address),
         servers,
         token: None,
@@ -100,11 +102,31 @@ pub async fn run(
     }
     let watching = tokio::spawn(watch::watch(host.clone(), file));
     ready(&serving);
+    let administering =
+        admin.map(|(listener, _)| tokio::spawn(admin::serve(front.clone(), listener)));
     server::serve(front, listener, stop).await;
     watching.abort();
+    if let Some(administering) = administering {
+        administering.abort();
+    }
     gateway.close().await;
     host.audit.close().await;
     Ok(())
+}
+
+/// Listens, and says where; `key` is the setting that says so.
+async fn bind(
+    address: SocketAddr,
+    key: &'static str,
+) -> Result<(TcpListener, SocketAddr), FrontError> {
+    let failed = |error| FrontError::Listen {
+        address,
+        key,
+        error,
+    };
+    let listener = TcpListener::bind(address).await.map_err(failed)?;
+    let local = listener.local_addr().map_err(failed)?;
+    Ok((listener, local))
 }
 
 /// What clients type before `/mcp/NAME`.

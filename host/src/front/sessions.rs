@@ -101,6 +101,11 @@ impl Sessions {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.open().by_id.len()
+    }
+
     /// Room for one more of `caller`. The caller's session that was longest without use makes room if there is none;
     /// it is handed back to be closed.
     pub(crate) fn room(

@@ -234,6 +234,13 @@ pub fn client_request(method: &str) -> Option<ClientRequest> {
     find(CLIENT_REQUESTS, method)
 }
 
+/// A method that clients send, by itself; none if nobody knows it.
+pub fn client_method(method: &str) -> Option<&'static str> {
+    let requests = CLIENT_REQUESTS.iter().map(|(name, _)| *name);
+    let notifications = CLIENT_NOTIFICATIONS.iter().map(|(name, _)| *name);
+    requests.chain(notifications).find(|name| *name == method)
+}
+
 /// What a notification of a client's means.
 pub fn client_notification(method: &str) -> Option<ClientNotification> {
     find(CLIENT_NOTIFICATIONS, method)
