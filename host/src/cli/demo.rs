@@ -44,13 +44,13 @@ pub(super) async fn run(context: &Context, _args: Args) -> Result<(), Failed> {
     };
     let entry = ServerEntry {
         name: NAME.to_owned(),
-        upstream: crate::upstream::Upstream::Child(launch),
+        upstream: crate::upstream::Upstream::Child(launch.clone()),
         typed: true,
     };
     let host = Arc::new(Host::new(setup, Audit::off()));
     let (near, far) = tokio::io::duplex(PIPE);
     let (source, sink) = tokio::io::split(far);
-    let session = run_on(host, entry, wrap::observer(NAME), source, sink);
+    let session = run_on(host, entry, launch, wrap::observer(NAME), source, sink);
     let story = tell(context, Agent::new(near), &operator);
     let (ended, told) = tokio::join!(session, story);
     told?;

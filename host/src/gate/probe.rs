@@ -10,11 +10,13 @@ use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader, DuplexStream};
 use crate::chain::convert::ServerView;
 use crate::chain::visibility::Status;
 use crate::gate::reading::list_method;
+use crate::gate::serve::stdio;
 use crate::gate::session::Core;
 use crate::gate::session::io::{Ended, SessionError, run_on};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
 use crate::mcp::{Digest, Item, ItemKind};
+use crate::upstream::Upstream;
 use crate::wire::scan;
 
 /// How much the pipes between the probe and the session hold.
@@ -58,12 +60,23 @@ pub async fn probe(
     let (near, far) = tokio::io::duplex(PIPE);
     let (source, sink) = tokio::io::split(far);
     let client = tokio::spawn(ask(near));
-    let (ended, core) = run_on(host, entry, observer, source, sink).await?;
+    let (ended, seen) = match &entry.upstream {
+        Upstream::Child(launch) => {
+            let launch = launch.clone();
+            let (ended, core) = run_on(host, entry, launch, observer, source, sink).await?;
+            (ended, Some(core.seen()))
+        }
+        Upstream::Http(_) => {
+            let (ended, session) = stdio::run_on(host, entry, source, sink).await?;
+            (ended, session.map(|session| session.with_core(Core::seen)))
+        }
+    };
     // The client ends when the session does: either it has asked everything, or nobody answers it any more.
     let asked = client.await.unwrap_or(Ok(()));
-    match (ended, asked) {
-        (Ended::Because(reason), _) | (_, Err(reason)) => Err(ProbeError::Ended(reason)),
-        _ => Ok(core.seen()),
+    match (ended, asked, seen) {
+        (Ended::Because(reason), _, _) | (_, Err(reason), _) => Err(ProbeError::Ended(reason)),
+        (_, _, Some(seen)) => Ok(seen),
+        (_, _, None) => Err(ProbeError::Ended("the session never began".to_owned())),
     }
 }
 

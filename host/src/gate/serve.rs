@@ -9,6 +9,7 @@ mod health;
 mod remote;
 mod session;
 mod spread;
+pub(in crate::gate) mod stdio;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};

@@ -9,10 +9,12 @@ use crate::audit::{Audit, AuditError};
 use crate::config::remote::read_header;
 use crate::config::{Config, ConfigError, Remote, Template, names};
 use crate::gate::names::{slug, slug_of_url};
-use crate::gate::session::io::{Ended, SessionError, run};
+use crate::gate::serve::stdio;
+use crate::gate::session::io::{Ended, SessionError, run_on};
 use crate::gate::{Host, ServerEntry, watch};
 use crate::ledger::{Commit, LedgerError, Observer, Op, Snapshot, observers};
 use crate::setup::Setup;
+use crate::upstream::pipe::{Sink, Source};
 use crate::upstream::{Launch, Upstream};
 
 /// A server cannot be put behind the gate.
@@ -210,6 +212,23 @@ pub fn open_audit(setup: &Setup) -> Result<Audit, AuditError> {
         }
         opened => opened,
     }
+}
+
+/// Runs the session on standard input and output.
+async fn run(
+    host: Arc<Host>,
+    entry: ServerEntry,
+    observer: Observer,
+) -> Result<Ended, SessionError> {
+    let source = Source::stdin().map_err(SessionError::Stdio)?;
+    let sink = Sink::stdout().map_err(SessionError::Stdio)?;
+    if let Upstream::Child(launch) = &entry.upstream {
+        let launch = launch.clone();
+        let (ended, _) = run_on(host, entry, launch, observer, source, sink).await?;
+        return Ok(ended);
+    }
+    let (ended, _) = stdio::run_on(host, entry, source, sink).await?;
+    Ok(ended)
 }
 
 /// Runs the session until it ends, and leaves ledger and audit in order.

@@ -149,6 +149,11 @@ impl Session {
         &self.entry.name
     }
 
+    /// Whether its requests stand for themselves.
+    pub(super) const fn is_stateless(&self) -> bool {
+        self.stateless
+    }
+
     /// Why it is over, if it is: the server is gone for good, or the session was closed.
     pub fn is_over(&self) -> Option<String> {
         self.over.get().cloned()
@@ -189,6 +194,15 @@ impl Session {
         line: Bytes,
         params: Option<Vec<(String, String)>>,
     ) -> Exchange {
+        self.request_frame(Frame::Line(one_line(line)), params)
+    }
+
+    /// As [`Self::request`], with what a stream of lines holds.
+    pub(super) fn request_frame(
+        self: &Arc<Self>,
+        frame: Frame,
+        params: Option<Vec<(String, String)>>,
+    ) -> Exchange {
         let (sender, receiver) = mpsc::unbounded_channel();
         let feed = Feed::new(sender);
         let queued = feed.queued.clone();
@@ -205,9 +219,7 @@ impl Session {
         state.last_used = Instant::now();
         let now = state.last_used;
         state.core.at(now);
-        state
-            .core
-            .on_client_with(Frame::Line(one_line(line)), number, params);
+        state.core.on_client_with(frame, number, params);
         self.spread(&mut state, Some(number), &mut work);
         drop(state);
         Exchange::new(self.clone(), number, receiver, queued, work)
@@ -309,6 +321,11 @@ impl Session {
                 _ = stop.wait_for(|stop| *stop) => {}
             }
         });
+    }
+
+    /// Looks at the core.
+    pub(in crate::gate) fn with_core<T>(&self, look: impl FnOnce(&Core) -> T) -> T {
+        look(&self.lock().core)
     }
 
     pub(super) fn lock(&self) -> MutexGuard<'_, State> {

@@ -17,7 +17,7 @@ use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
 use crate::upstream::child::Remains;
 use crate::upstream::pipe::{Sink, Source};
-use crate::upstream::{Child, LaunchError, Outbox};
+use crate::upstream::{Child, Launch, LaunchError, Outbox};
 use crate::wire::LineReader;
 
 /// How much is read at once.
@@ -50,15 +50,15 @@ pub enum SessionError {
 }
 
 /// One end: what is read from it, cut into lines.
-struct Inlet<R> {
+pub(in crate::gate) struct Inlet<R> {
     source: R,
-    buffer: BytesMut,
-    lines: LineReader,
-    open: bool,
+    pub(in crate::gate) buffer: BytesMut,
+    pub(in crate::gate) lines: LineReader,
+    pub(in crate::gate) open: bool,
 }
 
 impl<R: AsyncRead + Unpin> Inlet<R> {
-    fn new(source: R, max: usize) -> Self {
+    pub(in crate::gate) fn new(source: R, max: usize) -> Self {
         Self {
             source,
             buffer: BytesMut::with_capacity(CHUNK),
@@ -67,7 +67,7 @@ impl<R: AsyncRead + Unpin> Inlet<R> {
         }
     }
 
-    async fn read(&mut self) -> io::Result<usize> {
+    pub(in crate::gate) async fn read(&mut self) -> io::Result<usize> {
         // Doubled while a line grows: growing by chunks would copy a long line once for each.
         self.buffer.reserve(CHUNK.max(self.buffer.len()));
         self.source.read_buf(&mut self.buffer).await
@@ -82,10 +82,7 @@ struct Server {
 }
 
 impl Server {
-    fn launch(entry: &ServerEntry, max: usize) -> Result<Self, LaunchError> {
-        let crate::upstream::Upstream::Child(launch) = &entry.upstream else {
-            todo!("a server behind a URL");
-        };
+    fn launch(launch: &Launch, max: usize) -> Result<Self, LaunchError> {
         let (source, outbox, remains) = Child::launch(launch)?.split();
         Ok(Self {
             inlet: Inlet::new(source, max),
@@ -97,7 +94,7 @@ impl Server {
 
 struct Session<R, W> {
     core: Core,
-    entry: Arc<ServerEntry>,
+    launch: Launch,
     client: Inlet<R>,
     client_out: Outbox<W>,
     client_gone: bool,
@@ -107,22 +104,12 @@ struct Session<R, W> {
     drain_by: Option<Instant>,
 }
 
-/// Runs a session on standard input and output until the client closes it, a signal ends it, or it cannot go on.
-pub async fn run(
-    host: Arc<Host>,
-    entry: ServerEntry,
-    observer: Observer,
-) -> Result<Ended, SessionError> {
-    let source = Source::stdin().map_err(SessionError::Stdio)?;
-    let sink = Sink::stdout().map_err(SessionError::Stdio)?;
-    let (ended, _) = run_on(host, entry, observer, source, sink).await?;
-    Ok(ended)
-}
-
-/// Runs a session with a client at these pipes, and gives its last state.
+/// Runs a session with a server that is started and a client at these pipes, until the client closes it, a signal ends it,
+/// or it cannot go on; gives its last state.
 pub async fn run_on<R, W>(
     host: Arc<Host>,
     entry: ServerEntry,
+    launch: Launch,
     observer: Observer,
     source: R,
     sink: W,
@@ -131,13 +118,12 @@ where
     R: AsyncRead + Unpin,
     W: AsyncWrite + Unpin,
 {
-    let entry = Arc::new(entry);
     let core = Core::new(
-        Opening::local(host.clone(), entry.clone(), observer),
+        Opening::local(host.clone(), Arc::new(entry), observer),
         Instant::now(),
     );
     let max = core.wire_limits().max_message;
-    let server = Server::launch(&entry, max)?;
+    let server = Server::launch(&launch, max)?;
     let mut session = Session {
         client: Inlet::new(source, max),
         client_out: Outbox::new(sink),
@@ -147,7 +133,7 @@ where
         ended: None,
         drain_by: None,
         core,
-        entry,
+        launch,
     };
     let ended = session.run(&host).await?;
     Ok((ended, session.close().await))
@@ -317,7 +303,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         server.inlet.open = false;
         // A line that the server did not end is not known to be whole.
         if server.inlet.lines.end(&mut server.inlet.buffer).is_some() {
-            tracing::warn!(server = %self.entry.name, "the server ended in the middle of a line, which is dropped");
+            tracing::warn!(server = %self.launch.name, "the server ended in the middle of a line, which is dropped");
         }
         self.on_server_end("it closed its output");
     }
@@ -352,7 +338,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
         self.core.on_time();
         if self.drain_by.is_none() && self.core.take_restart() {
             let max = self.core.wire_limits().max_message;
-            match Server::launch(&self.entry, max) {
+            match Server::launch(&self.launch, max) {
                 Ok(server) => {
                     self.server = Some(server);
                     self.core.on_server_back();
