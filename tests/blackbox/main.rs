@@ -25,6 +25,7 @@ mod operator;
 mod policy_dir;
 mod prompts;
 mod recovery;
+mod remote;
 mod resources;
 mod silence;
 mod tasks;

@@ -56,6 +56,12 @@ impl Feed {
         Self { sender, queued }
     }
 
+    /// Waits until nobody waits for what is said.
+    pub(super) fn gone(&self) -> impl Future<Output = ()> + Send + 'static {
+        let sender = self.sender.clone();
+        async move { sender.closed().await }
+    }
+
     /// Says something; false if too much waits already.
     pub(super) fn say(&self, said: Said) -> bool {
         let length = said.len();

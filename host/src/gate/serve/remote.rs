@@ -24,6 +24,8 @@ pub(super) struct Remote {
     stateless: bool,
     /// The server has answered `initialize`.
     begun: AtomicBool,
+    /// Whether `initialize` is under way: until it is answered nothing else may be said, since it has no session yet.
+    asking: watch::Sender<bool>,
     /// Somebody listens to what belongs to no request, or has tried to.
     listens: AtomicBool,
     /// Messages that are no requests: they are sent one after the other, and before any request that follows them.
@@ -33,8 +35,8 @@ pub(super) struct Remote {
     heard: watch::Sender<u64>,
 }
 
-/// Connects to the server; nothing is sent yet.
-pub(super) fn connect(session: &Arc<Session>) -> Server {
+/// Connects to the server; nothing is sent yet. `again`: the first thing to be said is `initialize`, by the gate itself.
+pub(super) fn connect(session: &Arc<Session>, again: bool) -> Server {
     let crate::upstream::Upstream::Http(endpoint) = &session.entry.upstream else {
         return Server::Gone;
     };
@@ -45,6 +47,7 @@ pub(super) fn connect(session: &Arc<Session>) -> Server {
         limits,
         stateless: session.stateless,
         begun: AtomicBool::new(false),
+        asking: watch::Sender::new(again && !session.stateless),
         listens: AtomicBool::new(false),
         teller,
         told: AtomicU64::new(0),
@@ -95,6 +98,13 @@ impl Remote {
             ) => (Some(&**method), *params),
             _ => (None, None),
         };
+        let begins = !self.stateless && method == Some("initialize");
+        if begins {
+            self.asking.send_replace(true);
+        } else if *self.asking.borrow() {
+            let mut asking = self.asking.subscribe();
+            let _ = asking.wait_for(|asking| !*asking).await;
+        }
         let about = About {
             era: match method {
                 _ if self.stateless => Era::Stateless { version: REVISION },
@@ -190,6 +200,8 @@ pub(super) async fn post(session: &Arc<Session>, own: Option<u64>, message: ToSe
             session.unanswered(&on, &error.to_string()).await;
         }
     }
+    // While `initialize` is under way nothing else is: whatever it came to, the others need not wait any more.
+    remote.asking.send_if_modified(std::mem::take);
 }
 
 async fn stream(
@@ -252,6 +264,7 @@ impl Remote {
         if let Ok(said) = ServerHello::parse(result) {
             self.connection.negotiated(&said.protocol_version);
             self.begun.store(true, Ordering::Release);
+            self.asking.send_replace(false);
         }
     }
 }

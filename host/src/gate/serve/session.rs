@@ -131,7 +131,7 @@ impl Session {
         match launched {
             Some(launched) => child::run(&session, launched),
             None => {
-                let server = remote::connect(&session);
+                let server = remote::connect(&session, false);
                 session.lock().server = server;
             }
         }
@@ -425,7 +425,7 @@ fn start_again(session: &Arc<Session>) {
             }
         },
         Upstream::Http(_) => {
-            let server = remote::connect(session);
+            let server = remote::connect(session, true);
             session.lock().server = server;
         }
     }

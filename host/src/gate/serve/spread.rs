@@ -8,6 +8,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
+use super::exchange::Feed;
 use super::session::{Server, Session, State};
 use super::{Said, remote};
 use crate::gate::session::{About, Event, Job, On, Out, ToClient, ToServer};
@@ -56,7 +57,7 @@ impl Session {
                     if of.is_some() && of == own {
                         work.push(Work::Post(message));
                     } else {
-                        self.begin_work(of, Work::Post(message));
+                        self.begin_work(state, of, Work::Post(message));
                     }
                 }
                 Server::Gone => {}
@@ -66,7 +67,7 @@ impl Session {
             if of.is_some() && of == own {
                 work.push(Work::Job(job));
             } else {
-                self.begin_work(of, Work::Job(job));
+                self.begin_work(state, of, Work::Job(job));
             }
         }
         self.arm(state);
@@ -78,8 +79,21 @@ impl Session {
         }
     }
 
-    fn begin_work(self: &Arc<Self>, own: Option<u64>, work: Work) {
-        self.begin(self.clone().work(own, vec![work]));
+    /// Does work that came up while something else was done than what an exchange waits for. In 2026-07-28 work for an
+    /// exchange is given up, and its stream upstream closed, as soon as nobody waits for it any more.
+    fn begin_work(self: &Arc<Self>, state: &State, of: Option<u64>, work: Work) {
+        let feed = of.and_then(|number| state.feeds.get(&number));
+        let gone = feed.filter(|_| self.stateless).map(Feed::gone);
+        let work = self.clone().work(of, vec![work]);
+        match gone {
+            None => self.begin(work),
+            Some(gone) => self.begin(async move {
+                tokio::select! {
+                    () = work => {}
+                    () = gone => {}
+                }
+            }),
+        }
     }
 
     /// Does work, and what comes of it for the same exchange, to the end.
