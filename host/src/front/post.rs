@@ -303,12 +303,20 @@ impl Front {
                 {
                     Ok(reply::accepted())
                 }
-                _ => Err(Refusal::rpc(
-                    StatusCode::BAD_REQUEST,
-                    None,
-                    INVALID_REQUEST,
-                    "in 2026-07-28 clients send requests only",
-                )),
+                told => {
+                    let reason = "in 2026-07-28 clients send requests only";
+                    let method = match told {
+                        Message::Notification { method, .. } => method,
+                        _ => "",
+                    };
+                    self.record_refused(server, caller, method, reason);
+                    Err(Refusal::rpc(
+                        StatusCode::BAD_REQUEST,
+                        None,
+                        INVALID_REQUEST,
+                        reason,
+                    ))
+                }
             };
         }
         let entry = self.session_of(server, caller, parts)?;
@@ -358,15 +366,19 @@ impl Front {
 
     /// What is not understood is recorded, like everything that is refused.
     fn record_malformed(&self, server: &str, caller: &Caller, error: &Malformed) {
-        let host = &self.gateway.host;
         let method = error.method.as_deref().unwrap_or_default();
+        self.record_refused(server, caller, method, &error.reason);
+    }
+
+    fn record_refused(&self, server: &str, caller: &Caller, method: &str, reason: &str) {
+        let host = &self.gateway.host;
         host.audit.record(Record {
             generation: host.chain.current().id,
             caller: caller.id.as_str().into(),
             server: server.into(),
             method: method.chars().take(MAX_METHOD).collect(),
             verdict: Outcome::Refused,
-            codes: vec![("witgate".into(), error.reason.clone())],
+            codes: vec![("witgate".into(), reason.to_owned())],
             ..Record::default()
         });
     }

@@ -268,13 +268,35 @@ enum Sent {
     Listen(listen::Filter),
 }
 
+/// The form that a refusal takes (design §4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    /// A tool's result.
+    Tool,
+    /// An error that names the URI too, which clients look for there (MCP, server/resources, "Error Handling").
+    Resource,
+    /// An error.
+    Other,
+}
+
+impl Form {
+    /// For what reaches an item of this kind.
+    const fn of(kind: ItemKind) -> Self {
+        match kind {
+            ItemKind::Tool => Self::Tool,
+            ItemKind::Resource => Self::Resource,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// What a result must be judged with.
 struct CallContext {
     generation: Arc<Generation>,
     context: Arc<contract::Context>,
     call: contract::Call,
-    /// Whether refusals take the form of a tool's result.
-    tool: bool,
+    /// The form that refusals take.
+    form: Form,
     /// The name or URI that was asked for.
     name: String,
     item: Option<(ItemKind, Arc<str>)>,

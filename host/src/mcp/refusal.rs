@@ -44,6 +44,16 @@ impl Refusal<'_> {
         text
     }
 
+    /// As [`Self::data`], with the URI that was asked for once more where the protocol has it.
+    pub fn data_with_uri(&self) -> String {
+        let mut text = self.data();
+        text.pop();
+        text.push_str(",\"uri\":");
+        text.push_str(&reply::string(&visible_cut(self.tool, SHOWN)));
+        text.push('}');
+        text
+    }
+
     /// The result of a `tools/call` that was refused: an ordinary result that says so, as text. It has no
     /// `structuredContent`, which clients check against the tool's output schema.
     pub fn tool_result(&self) -> String {

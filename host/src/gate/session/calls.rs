@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::listen::Filter;
-use super::{Ask, CallContext, Core, Event, Forwarded, Key, On, Open, Sent, params};
+use super::{Ask, CallContext, Core, Event, Form, Forwarded, Key, On, Open, Sent, params};
 use crate::audit::Outcome;
 use crate::chain::judge::{self, Decision, Judgement};
 use crate::chain::permit::Bound;
@@ -17,6 +17,7 @@ use crate::mcp::call::Target;
 use crate::mcp::headers::{self, HEADER_MISMATCH, HeaderMismatch};
 use crate::mcp::method::{CallKind, ClientRequest, TaskKind};
 use crate::mcp::refusal::Refusal;
+use crate::mcp::stateless::Meta;
 use crate::mcp::{Digest, ItemKey, ItemKind};
 use crate::policy::contract;
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS};
@@ -85,7 +86,7 @@ impl Core {
         if let Some(refused) = self.cannot_be_relied_on(kinds) {
             self.refuse(
                 &ask,
-                target.kind == ItemKind::Tool,
+                Form::of(target.kind),
                 &target.name,
                 &refused,
                 None,
@@ -196,7 +197,8 @@ impl Core {
                 Ok(target) => target.name.into_owned(),
                 Err(_) => String::new(),
             };
-            self.refuse(&ask, kind == CallKind::Tool, &name, &refused, None, &[]);
+            let form = ask.item_kind().map_or(Form::Other, Form::of);
+            self.refuse(&ask, form, &name, &refused, None, &[]);
         }
     }
 
@@ -286,7 +288,7 @@ impl Core {
             generation: self.generation.clone(),
             context: self.context.clone(),
             call,
-            tool: target.kind == ItemKind::Tool,
+            form: Form::of(target.kind),
             name: target.name.to_string(),
             item: Some((reached.kind, reached.name)),
             digest: reached.digest,
@@ -297,7 +299,8 @@ impl Core {
     fn judge(&mut self, ask: &Ask, kind: CallKind, target: &Target<'_>, reached: Option<Reached>) {
         let tool = target.kind == ItemKind::Tool;
         let Some(reached) = reached else {
-            self.refuse(ask, tool, &target.name, &Refused::filtered(), None, &[]);
+            let form = Form::of(target.kind);
+            self.refuse(ask, form, &target.name, &Refused::filtered(), None, &[]);
             return;
         };
         if let Err(mismatch) = self.agrees(ask, tool, &reached) {
@@ -388,7 +391,7 @@ impl Core {
             Err(refused) => {
                 self.refuse(
                     &ask,
-                    context.tool,
+                    context.form,
                     &context.name,
                     &refused,
                     Some(&context),
@@ -401,7 +404,7 @@ impl Core {
             key: ask.id.clone(),
             definition: context
                 .digest
-                .filter(|_| context.tool)
+                .filter(|_| context.form == Form::Tool)
                 .and_then(|digest| self.catalogue.definition(&digest)),
         };
         if !self.up || !self.forward(permit, on) {
@@ -427,7 +430,7 @@ impl Core {
     pub(super) fn refuse(
         &mut self,
         ask: &Ask,
-        tool: bool,
+        form: Form,
         name: &str,
         refused: &Refused,
         context: Option<&CallContext>,
@@ -435,7 +438,7 @@ impl Core {
     ) {
         self.record_refusal(ask, name, refused, context, micros);
         self.close(&ask.id);
-        self.reply_refusal(&ask.id, tool, name, refused);
+        self.reply_refusal(&ask.id, form, name, refused);
     }
 
     /// A refusal as the result of a tool.
@@ -453,13 +456,18 @@ impl Core {
     }
 
     /// Tells the client that a call is refused.
-    pub(super) fn reply_refusal(&mut self, key: &Key, tool: bool, name: &str, refused: &Refused) {
+    pub(super) fn reply_refusal(&mut self, key: &Key, form: Form, name: &str, refused: &Refused) {
         let refusal = refusal_of(name, refused);
-        if tool {
+        if form == Form::Tool {
             let result = self.as_result(&refusal);
             self.reply(key, reply::result(key.raw(), &result));
         } else {
-            let (reason, data) = (refusal.reason(), refusal.data());
+            let reason = refusal.reason();
+            let data = if form == Form::Resource {
+                refusal.data_with_uri()
+            } else {
+                refusal.data()
+            };
             self.reply_error(key, INVALID_PARAMS, &reason, Some(&data));
         }
     }
@@ -482,6 +490,14 @@ impl Core {
         if kind == TaskKind::List {
             self.record_plain(&ask.name, Outcome::Allowed);
             self.send(ask, Protocol::Task, Sent::TaskList);
+            return;
+        }
+        if self.is_stateless() && !may_have_tasks(&ask) {
+            let reason = "the client does not declare tasks";
+            self.record_refused(&ask.name, reason);
+            self.close(&ask.id);
+            let message = "Missing required client capability";
+            self.reply_error(&ask.id, MISSING_CAPABILITY, message, Some(TASKS_REQUIRED));
             return;
         }
         let id = ask.params().and_then(params::task_id);
@@ -513,6 +529,20 @@ impl Core {
         self.reach(&target)
             .is_some_and(|reached| !matches!(reached.status, Some(Status::Withheld(_))))
     }
+}
+
+/// The server needs a capability that the client does not declare (MCP 2026-07-28, schema,
+/// `MissingRequiredClientCapabilityError`).
+const MISSING_CAPABILITY: i64 = -32021;
+
+/// What a client that asks about tasks must declare (the extension `io.modelcontextprotocol/tasks`).
+const TASKS_REQUIRED: &str =
+    "{\"requiredCapabilities\":{\"extensions\":{\"io.modelcontextprotocol/tasks\":{}}}}";
+
+/// Whether a request of 2026-07-28 says that its client knows tasks.
+fn may_have_tasks(ask: &Ask) -> bool {
+    Meta::of_params(ask.params())
+        .is_ok_and(|meta| params::has_extension(meta.capabilities, "io.modelcontextprotocol/tasks"))
 }
 
 fn refusal_of<'a>(name: &'a str, refused: &'a Refused) -> Refusal<'a> {

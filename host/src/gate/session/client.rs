@@ -81,7 +81,7 @@ impl Core {
                 self.on_client_request(Key { id, exchange }, &method, params, forwarded);
             }
             Message::Notification { method, params } => {
-                self.on_client_notification(&method, params, forwarded);
+                self.on_client_notification(&method, params, forwarded, exchange);
             }
             Message::Result { id, .. } => self.on_client_answer(Some(&id.to_owned()), forwarded),
             Message::Error { id, .. } => {
@@ -228,7 +228,13 @@ impl Core {
         self.put(ask.id, Open::Forwarded(Box::new(forwarded)));
     }
 
-    fn on_client_notification(&mut self, name: &str, given: Option<&str>, line: Bytes) {
+    fn on_client_notification(
+        &mut self,
+        name: &str,
+        given: Option<&str>,
+        line: Bytes,
+        exchange: u64,
+    ) {
         let Some(notification) = method::client_notification(name) else {
             if self.entry.lets_through(&self.config, name) && self.has_voice() {
                 self.record_plain(name, Outcome::Allowed);
@@ -240,6 +246,10 @@ impl Core {
                     "nobody knows this notification"
                 };
                 self.record_refused(name, reason);
+                // JSON-RPC has no answer to a notification; where the transport has one, it is not "accepted".
+                if exchange != 0 {
+                    self.refuse_line(None, exchange, INVALID_REQUEST, reason);
+                }
             }
             return;
         };

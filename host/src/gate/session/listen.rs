@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::calls::Judged;
-use super::{About, Ask, CallContext, Core, Event, Open, Sent, without_end};
+use super::{About, Ask, CallContext, Core, Event, Form, Open, Sent, without_end};
 use crate::audit::Outcome;
 use crate::chain::judge;
 use crate::chain::permit::Bound;
@@ -19,6 +19,9 @@ use crate::wire::envelope::INVALID_PARAMS;
 use crate::wire::reply;
 use crate::wire::scan::{elements, members, string_text};
 
+/// What is told first of a subscription.
+const ACKNOWLEDGED: &str = "notifications/subscriptions/acknowledged";
+
 /// The most resources that one request listens to.
 const MAX_URIS: usize = 1000;
 
@@ -30,6 +33,8 @@ pub struct Filter {
     resources: bool,
     /// Normal forms.
     uris: Vec<String>,
+    /// The gate has acknowledged it itself: the server has no voice, and may get it while the client listens.
+    acknowledged: bool,
 }
 
 impl Filter {
@@ -77,6 +82,29 @@ impl Filter {
         Ok(filter)
     }
 
+    /// Whether the server's acknowledgement is still to be told.
+    pub(super) const fn is_acknowledged(&self) -> bool {
+        self.acknowledged
+    }
+
+    /// What the client listens to, as it is acknowledged.
+    fn text(&self) -> String {
+        let mut parts: Vec<String> = [
+            ("toolsListChanged", self.tools),
+            ("promptsListChanged", self.prompts),
+            ("resourcesListChanged", self.resources),
+        ]
+        .into_iter()
+        .filter(|(_, wanted)| *wanted)
+        .map(|(name, _)| format!("\"{name}\":true"))
+        .collect();
+        if !self.uris.is_empty() {
+            let uris: Vec<String> = self.uris.iter().map(|uri| reply::string(uri)).collect();
+            parts.push(format!("\"resourceSubscriptions\":[{}]", uris.join(",")));
+        }
+        format!("{{{}}}", parts.join(","))
+    }
+
     fn wants(&self, kind: ItemKind) -> bool {
         match kind {
             ItemKind::Tool => self.tools,
@@ -104,7 +132,7 @@ impl Core {
         }
         let kinds = &[ItemKind::Resource, ItemKind::ResourceTemplate];
         if let Some(refused) = self.cannot_be_relied_on(kinds) {
-            self.refuse(&ask, false, "", &refused, None, &[]);
+            self.refuse(&ask, Form::Resource, "", &refused, None, &[]);
             return;
         }
         if self.must_wait(kinds) {
@@ -122,7 +150,7 @@ impl Core {
                 progress_token: None,
             };
             let Some(reached) = self.reach(&target) else {
-                self.refuse(&ask, false, uri, &Refused::filtered(), None, &[]);
+                self.refuse(&ask, Form::Resource, uri, &Refused::filtered(), None, &[]);
                 return;
             };
             calls.push(self.context_of(&ask, &target, reached));
@@ -130,12 +158,22 @@ impl Core {
         self.judge_listen(ask, filter, calls);
     }
 
-    fn forward_listen(&mut self, ask: Ask, filter: Filter) {
+    fn forward_listen(&mut self, ask: Ask, mut filter: Filter) {
         if !self.up {
             self.park(ask);
             return;
         }
         self.record_plain(&ask.name, Outcome::Allowed);
+        if self.view.quarantined || !self.view.enabled {
+            filter.acknowledged = true;
+            let params = format!(
+                "{{\"_meta\":{{\"{SUBSCRIPTION_ID}\":{}}},\"notifications\":{}}}",
+                ask.id.raw(),
+                filter.text()
+            );
+            let line = reply::notification(ACKNOWLEDGED, Some(&params));
+            self.tell(About::During(ask.id.exchange), without_end(line));
+        }
         self.send(ask, Protocol::Subscription, Sent::Listen(filter));
     }
 

@@ -58,6 +58,11 @@ pub(super) fn made_task(result: &str) -> Option<Cow<'_, str>> {
     }
 }
 
+/// Whether capabilities name an extension.
+pub(super) fn has_extension(capabilities: &str, name: &str) -> bool {
+    member(capabilities, "extensions").is_some_and(|extensions| member(extensions, name).is_some())
+}
+
 /// The revisions that an error's data name as served.
 pub(super) fn supported_versions(error: &str) -> Option<Vec<String>> {
     let supported = member(member(error, "data")?, "supported")?;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 
 use super::handshake::Hello;
 use super::questions::{Judged, Question, asks, judge_questions};
-use super::{CallContext, Core, Event, Key, MAX_HANDED, Open, Own, Sent, params};
+use super::{CallContext, Core, Event, Form, Key, MAX_HANDED, Open, Own, Sent, params};
 use crate::chain::Refused;
 use crate::chain::judge::{self, Inspection};
 use crate::mcp::discover;
@@ -529,8 +529,11 @@ impl Core {
         self.record_result(method, context, Some(refused), Vec::new(), micros);
         if !cancelled {
             // What tells of a task is no tool's result, whatever made the task.
-            let tool = context.tool && method != "tasks/get";
-            self.reply_refusal(id, tool, &context.name, refused);
+            let form = match context.form {
+                Form::Tool if method == "tasks/get" => Form::Other,
+                form => form,
+            };
+            self.reply_refusal(id, form, &context.name, refused);
         }
     }
 

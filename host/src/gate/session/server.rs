@@ -224,7 +224,10 @@ impl Core {
                     .is_some_and(|id| self.tasks.has(&id))
             }
             ServerNotification::Acknowledged => {
-                let listener = self.listener_of(given, about).map(|(exchange, _)| exchange);
+                let listener = self
+                    .listener_of(given, about)
+                    .filter(|(_, filter)| !filter.is_acknowledged())
+                    .map(|(exchange, _)| exchange);
                 if let Some(exchange) = listener {
                     *about = About::During(exchange);
                 }
