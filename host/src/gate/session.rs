@@ -48,7 +48,7 @@ use crate::wire::reply;
 
 pub use lane::Settled;
 
-/// The most requests of a client that are open at once; beyond that it gets an error.
+/// The most requests of a client, and of a server, that are open at once; beyond that it gets an error.
 const MAX_OPEN: usize = 4096;
 
 /// The most URIs that results handed to the session and that it remembers.

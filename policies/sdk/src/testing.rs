@@ -14,8 +14,8 @@ use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
 use crate::{
-    Call, Caller, Change, Context, Host, Item, ItemKind, LogLevel, Policy, SIGHTING_PREFIX, Server,
-    Standing,
+    Call, Caller, Change, ClientRequest, Context, Host, Item, ItemKind, LogLevel, Policy,
+    SIGHTING_PREFIX, Server, Standing,
 };
 
 /// A host in memory. Recording hooks use it as it is; give judging ones [`judging`](Self::judging), which hides
@@ -174,6 +174,22 @@ pub fn tool_call(name: &str, arguments: &str) -> Call {
     }
 }
 
+/// A request of the server's own to the client, with `params` as JSON text. An elicitation is in the mode that they
+/// name, `form` if they name none.
+pub fn client_request(method: &str, params: &str) -> ClientRequest {
+    let mode = || {
+        let params: serde_json::Value = serde_json::from_str(params).ok()?;
+        Some(params.get("mode")?.as_str()?.to_owned())
+    };
+    ClientRequest {
+        method: method.to_owned(),
+        mode: (method == "elicitation/create").then(|| mode().unwrap_or_else(|| "form".to_owned())),
+        params: Some(params.to_owned()),
+        during: None,
+        labels: vec![("via".to_owned(), "request".to_owned())],
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -200,6 +216,15 @@ mod tests {
         let judging = host.judging();
         assert_eq!(judging.get("sighting/x"), None);
         assert_eq!(judging.scan("").len(), 1);
+    }
+
+    #[test]
+    fn an_elicitation_has_a_mode() {
+        let mode = |method, params| client_request(method, params).mode;
+        assert_eq!(mode("elicitation/create", "{}").as_deref(), Some("form"));
+        let url = r#"{"mode":"url"}"#;
+        assert_eq!(mode("elicitation/create", url).as_deref(), Some("url"));
+        assert_eq!(mode("roots/list", url), None);
     }
 
     #[test]

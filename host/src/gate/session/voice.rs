@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use super::questions::{Judged, Question, judge_questions};
-use super::{About, CallContext, Core, Event, On, Phase, without_end};
+use super::{About, CallContext, Core, Event, MAX_OPEN, On, Phase, without_end};
 use crate::chain::{Permit, Protocol};
 use crate::mcp::client_request::{self, AskError, AskKind};
 use crate::mcp::method::{self, ServerRequest};
@@ -379,6 +379,11 @@ impl Core {
     /// Relays what the server says.
     fn pass(&mut self, said: Said) {
         match said {
+            Said::Request(id, ..) if self.asked.len() >= MAX_OPEN => {
+                let reason = "too many requests are open";
+                self.record_refused("", reason);
+                self.answer_server(&id, INTERNAL_ERROR, reason);
+            }
             Said::Request(id, line, about) => {
                 if self.asked.insert(id.clone()) {
                     self.tell(about, line);

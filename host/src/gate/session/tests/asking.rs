@@ -171,3 +171,20 @@ fn a_question_is_judged_again_if_the_chain_changed_meanwhile() {
     assert_eq!(seen.client, [note(1)]);
     assert_eq!(seen.server[0]["error"]["code"], -32601);
 }
+
+/// A client that answers nothing must not let a server fill the gate's memory.
+#[test]
+fn open_questions_are_bounded() {
+    let mut play = Play::open();
+    for n in 0..=MAX_OPEN {
+        say(&mut play, &roots(&format!("r{n}")));
+    }
+    let seen = look(&mut play);
+    assert_eq!(seen.client.len(), MAX_OPEN);
+    assert_eq!(seen.server.len(), 1);
+    assert_eq!(seen.server[0]["id"], format!("r{MAX_OPEN}"));
+    assert_eq!(seen.server[0]["error"]["code"], -32603);
+    play.client(r#"{"jsonrpc":"2.0","id":"r7","result":{"roots":[]}}"#);
+    say(&mut play, &roots("again"));
+    assert_eq!(look(&mut play).client, [roots("again")]);
+}
