@@ -214,6 +214,9 @@ impl Front {
                 format!("no server is called {server}; servers stand in the gate's configuration"),
             ));
         }
+        if self.metrics.is_some() {
+            seen.server = Some(server.into());
+        }
         if *self.stopping.borrow() {
             return Err(
                 Refusal::plain(StatusCode::SERVICE_UNAVAILABLE, "the gate is stopping").closing(),
