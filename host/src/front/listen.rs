@@ -108,7 +108,7 @@ impl Front {
             known(version)?;
         }
         self.sessions
-            .find(id, &caller.id, server)
+            .find(id, caller, server)
             .ok_or_else(post::no_session)
     }
 }

@@ -345,7 +345,7 @@ impl Front {
             ));
         };
         self.sessions
-            .find(id, &caller.id, server)
+            .find(id, caller, server)
             .ok_or_else(no_session)
     }
 

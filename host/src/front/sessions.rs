@@ -12,6 +12,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
 
 use super::events::{Kept, Reader, Source};
+use crate::chain::convert::Caller;
 use crate::gate::serve::Session;
 
 /// Streams that are over and may still be asked for again, of one session.
@@ -45,7 +46,7 @@ pub(crate) struct Entry {
     pub(crate) id: Arc<str>,
     /// The session.
     pub(crate) session: Arc<Session>,
-    caller: Arc<str>,
+    caller: Caller,
     server: Box<str>,
     streams: Mutex<Streams>,
     begun: Instant,
@@ -127,7 +128,7 @@ impl Sessions {
             let oldest = open
                 .by_id
                 .values()
-                .filter(|entry| *entry.caller == *caller && entry.idle() >= MAKES_ROOM)
+                .filter(|entry| *entry.caller.id == *caller && entry.idle() >= MAKES_ROOM)
                 .max_by_key(|entry| entry.idle())
                 .cloned()
                 .ok_or(why)?;
@@ -149,10 +150,11 @@ impl Sessions {
         Ok((room, closed))
     }
 
-    /// The session `id` of that caller with that server. Whatever does not fit, it is as if there were none.
-    pub(crate) fn find(&self, id: &str, caller: &str, server: &str) -> Option<Arc<Entry>> {
+    /// The session `id` of that caller with that server. Whatever does not fit, it is as if there were none; a caller
+    /// with other roles than the session began with is another, since it is judged by those.
+    pub(crate) fn find(&self, id: &str, caller: &Caller, server: &str) -> Option<Arc<Entry>> {
         let entry = self.open().by_id.get(id).cloned()?;
-        let fits = *entry.caller == *caller && *entry.server == *server;
+        let fits = entry.caller == *caller && *entry.server == *server;
         (fits && entry.session.is_over().is_none()).then_some(entry)
     }
 
@@ -184,7 +186,7 @@ impl Sessions {
 impl Open {
     fn remove(&mut self, id: &str) -> Option<Arc<Entry>> {
         let entry = self.by_id.remove(id)?;
-        self.give_back(&entry.caller);
+        self.give_back(&entry.caller.id);
         Some(entry)
     }
 
@@ -205,8 +207,8 @@ impl Room {
         self.taken = true;
         let entry = Arc::new(Entry {
             id: new_id().into(),
+            caller: session.caller().clone(),
             session,
-            caller: self.caller.clone(),
             server: server.into(),
             streams: Mutex::default(),
             begun: Instant::now(),
