@@ -134,15 +134,15 @@ fn entry(token: &str, servers: &[Endpoint<'_>]) -> String {
     text
 }
 
-/// Ready when the process is told to stop.
+/// Returns whenever the process is told to stop.
 #[cfg(unix)]
-fn stops() -> Result<impl Future<Output = ()>, Failed> {
+fn stops() -> Result<impl AsyncFnMut(), Failed> {
     use tokio::signal::unix::{SignalKind, signal};
 
     let failed = |error: std::io::Error| Failed::new("signals", error.to_string());
     let mut terminate = signal(SignalKind::terminate()).map_err(failed)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(failed)?;
-    Ok(async move {
+    Ok(async move || {
         tokio::select! {
             _ = terminate.recv() => {}
             _ = interrupt.recv() => {}
@@ -150,10 +150,10 @@ fn stops() -> Result<impl Future<Output = ()>, Failed> {
     })
 }
 
-/// Ready when the process is told to stop.
+/// Returns whenever the process is told to stop.
 #[cfg(not(unix))]
-fn stops() -> Result<impl Future<Output = ()>, Failed> {
-    Ok(async {
+fn stops() -> Result<impl AsyncFnMut(), Failed> {
+    Ok(async || {
         // Without a way to be told, it is stopped from outside.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;

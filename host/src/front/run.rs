@@ -2,7 +2,6 @@
 //!
 //! Knows the order. What is served is `Front`'s to know.
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -50,7 +49,8 @@ pub struct Serving {
     pub token: Option<Secret>,
 }
 
-/// Serves until `stop` is ready; `ready` is told where.
+/// Serves until `stop` returns; `ready` is told where. When it returns a second time, requests under way are not waited
+/// for.
 ///
 /// # Errors
 /// If nothing can be served. Once something is, nothing that a client or a server does ends it.
@@ -59,7 +59,7 @@ pub async fn run(
     http: HttpConfig,
     file: Option<PathBuf>,
     ready: impl FnOnce(&Serving),
-    stop: impl Future<Output = ()>,
+    stop: impl AsyncFnMut(),
 ) -> Result<(), ServeError> {
     for problem in &setup.generation.problems {
         tracing::warn!("{}", problem.detail);

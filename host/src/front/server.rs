@@ -3,7 +3,6 @@
 //! Knows sockets and HTTP/1.1. What a request means is `Front`'s to say.
 
 use std::convert::Infallible;
-use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -30,20 +29,15 @@ const STALLED: Duration = Duration::from_secs(30);
 /// How often idle sessions are looked for.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// Serves until `stop` is ready: then no connection is accepted, streams that belong to no request end, and requests under
-/// way have `shutdown_grace` to be answered. Sessions are ended; the gateway is not.
-pub(super) async fn serve(
-    front: Arc<Front>,
-    listener: TcpListener,
-    stop: impl Future<Output = ()>,
-) {
+/// Serves until `stop` returns: then no connection is accepted, streams that belong to no request end, and requests under
+/// way have `shutdown_grace` to be answered, or until `stop` returns once more. Sessions are ended; the gateway is not.
+pub(super) async fn serve(front: Arc<Front>, listener: TcpListener, mut stop: impl AsyncFnMut()) {
     let graceful = GracefulShutdown::new();
     let room = Arc::new(Semaphore::new(front.config.limits.max_connections));
     let sweeping = tokio::spawn(sweep(front.clone()));
-    let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
-            () = &mut stop => break,
+            () = stop() => break,
             accepted = accept(&listener, &room) => accepted,
         };
         let (stream, permit) = match accepted {
@@ -67,10 +61,11 @@ pub(super) async fn serve(
     sweeping.abort();
     front.stopping.send_replace(true);
     let grace = front.config.limits.shutdown_grace;
-    if tokio::time::timeout(grace, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let answered = tokio::select! {
+        answered = tokio::time::timeout(grace, graceful.shutdown()) => answered.is_ok(),
+        () = stop() => false,
+    };
+    if !answered {
         tracing::warn!("requests were under way when the time to stop had come");
     }
     for entry in front.sessions.take_all() {
