@@ -303,7 +303,8 @@ fn an_error_that_asks_is_judged() {
 fn stands(client: &Client, method: &str, mut params: Value) -> String {
     params["_meta"] = json!({
         "io.modelcontextprotocol/protocolVersion": "2026-07-28",
-        "io.modelcontextprotocol/clientCapabilities": {"sampling": {}, "elicitation": {"form": {}, "url": {}}},
+        "io.modelcontextprotocol/clientCapabilities": {"sampling": {}, "elicitation": {"form": {}, "url": {}},
+            "extensions": {"io.modelcontextprotocol/tasks": {}}},
     });
     client.raw(method, &params.to_string())
 }
@@ -412,7 +413,7 @@ fn what_the_operator_denies_is_not_declared_in_any_request() {
         let message: Value = serde_json::from_str(line).unwrap();
         assert_eq!(
             message["params"]["_meta"]["io.modelcontextprotocol/clientCapabilities"],
-            json!({"elicitation": {"form": {}}}),
+            json!({"elicitation": {"form": {}}, "extensions": {"io.modelcontextprotocol/tasks": {}}}),
             "{line}"
         );
     }
