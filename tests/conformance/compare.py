@@ -22,7 +22,7 @@ SECONDS = 240
 
 @dataclass
 class Run:
-    """One run of a server suite."""
+    """One run of a suite: of servers, or of clients."""
 
     package: str
     arguments: list[str]
@@ -32,6 +32,8 @@ class Run:
     ways: tuple[str, ...] = ("http", "stdio")
     """How many checks pass directly: fewer say that the fixture has lost something."""
     passing: int = 0
+    """For a client suite: the scenarios, each run by itself."""
+    scenarios: tuple[str, ...] = ()
 
 
 RUNS = {
@@ -52,6 +54,29 @@ RUNS = {
     ),
 }
 
+# The client scenarios that are no matter of authorization, by the revision they are run in.
+CLIENTS = {
+    "client-2025-11-25": Run(
+        "conformance-0.2",
+        ["--spec-version", "2025-11-25"],
+        ways=("gate",),
+        scenarios=(
+            "initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry",
+            "json-schema-2020-12-preservation",
+        ),
+    ),
+    "client-2026-07-28": Run(
+        "conformance-0.2",
+        ["--spec-version", "2026-07-28"],
+        ways=("gate",),
+        scenarios=(
+            "tools_call", "request-metadata", "sep-2322-client-request-state", "http-standard-headers",
+            "http-custom-headers", "http-invalid-tool-headers", "json-schema-ref-no-deref",
+            "json-schema-2020-12-preservation",
+        ),
+    ),
+}
+
 
 class Place:
     """The binaries, the packages, and a folder for what runs leave behind."""
@@ -60,14 +85,15 @@ class Place:
         debug = root / "target" / "debug"
         self.witgate = debug / "witgate"
         self.server = debug / "examples" / "conformance-server"
+        self.client = debug / "examples" / "conformance-client"
         self.modules = root / "target" / "conformance" / "node_modules"
         self.base = base
 
-    def suite(self, run: Run, arguments: list[str], results: pathlib.Path) -> None:
+    def suite(self, run: Run, leg: str, arguments: list[str], results: pathlib.Path) -> None:
         """Runs a suite. What it found is in `results`; its exit code says nothing more."""
         node = self.modules / "node" / "bin" / "node"
         main = self.modules / run.package / "dist" / "index.js"
-        command = [str(node), str(main), "server", *arguments, "-o", str(results)]
+        command = [str(node), str(main), leg, *arguments, "-o", str(results)]
         results.mkdir(parents=True, exist_ok=True)
         with open(results / "log.txt", "ab") as log:
             subprocess.run(
@@ -113,20 +139,33 @@ def servers(place: Place, name: str, run: Run, way: str) -> pathlib.Path:
     if way == "stdio":
         lines = [f"command = {json.dumps(fixture[0])}", f"args = {json.dumps([*fixture[1:], '--stdio'])}"]
         with Gate(place.witgate, here, lines) as gate:
-            place.suite(run, ["--url", gate.url, *run.arguments], results)
+            place.suite(run, "server", ["--url", gate.url, *run.arguments], results)
         return results
     with open(here / "server.log", "wb") as log:
         process = subprocess.Popen(fixture, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=log)
     try:
         url = address(process, "the fixture", here / "server.log")
         if way == "direct":
-            place.suite(run, ["--url", url, *run.arguments], results)
+            place.suite(run, "server", ["--url", url, *run.arguments], results)
         else:
             with Gate(place.witgate, here, [f"url = {json.dumps(url)}"]) as gate:
-                place.suite(run, ["--url", gate.url, *run.arguments], results)
+                place.suite(run, "server", ["--url", gate.url, *run.arguments], results)
     finally:
         stop(process)
     return results
+
+
+def clients(place: Place, name: str, run: Run, way: str) -> pathlib.Path:
+    """A client suite, one way."""
+    here = place.base / name / way
+    here.mkdir(parents=True)
+    command = [str(place.client)]
+    if way == "gate":
+        command = [sys.executable, str(HERE / "client.py"), str(place.witgate), str(here), *command]
+    for scenario in run.scenarios:
+        arguments = ["--command", " ".join(command), "--scenario", scenario, *run.arguments]
+        place.suite(run, "client", arguments, here / "results")
+    return here / "results"
 
 
 def resumed(found: collections.Counter, missing: collections.Counter) -> collections.Counter:
@@ -139,7 +178,8 @@ def resumed(found: collections.Counter, missing: collections.Counter) -> collect
 
 def compare(place: Place, name: str, run: Run) -> bool:
     """One run, all ways; whether the gate changes nothing."""
-    direct = checks(servers(place, name, run, "direct"))
+    go = clients if run.scenarios else servers
+    direct = checks(go(place, name, run, "direct"))
 
     def status(found: collections.Counter, *statuses: str) -> collections.Counter:
         chosen = collections.Counter()
@@ -156,7 +196,7 @@ def compare(place: Place, name: str, run: Run) -> bool:
     counts = [f"direct {passing.total()}"]
     for way in run.ways:
         try:
-            results = servers(place, name, run, way)
+            results = go(place, name, run, way)
         except (Failure, subprocess.TimeoutExpired) as error:
             well = False
             print(f"{name}, {way}: {error}")
@@ -175,7 +215,7 @@ def compare(place: Place, name: str, run: Run) -> bool:
 
 
 def main() -> int:
-    runs = RUNS
+    runs = {**RUNS, **CLIENTS}
     parser = argparse.ArgumentParser()
     parser.add_argument("root", type=pathlib.Path)
     parser.add_argument("--keep", type=pathlib.Path, help="a folder for results and logs, which stay there")
