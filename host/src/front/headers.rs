@@ -183,6 +183,42 @@ pub(crate) fn accepts(headers: &HeaderMap, types: &[&str]) -> Result<(), Refusal
     .closing())
 }
 
+/// Whether a client that takes both would rather have events than JSON: the one with the greater weight, and of equal
+/// weights the one it names first. A choice of ours: RFC 9110 (12.5.1) gives the order no meaning, but it is all that a
+/// client says of its liking, and both types must be taken anyway.
+pub(crate) fn prefers_events(headers: &HeaderMap) -> bool {
+    let weight = |range: &str| {
+        let q = range.split(';').skip(1).find_map(|part| {
+            let (name, value) = part.trim_matches([' ', '\t']).split_once('=')?;
+            name.eq_ignore_ascii_case("q").then(|| value.parse().ok())?
+        });
+        q.unwrap_or(1.0_f32)
+    };
+    let mut events: Option<f32> = None;
+    let mut json: Option<f32> = None;
+    let mut events_first = false;
+    for range in headers
+        .get_all(ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+    {
+        let media = range.split(';').next().unwrap_or_default();
+        let media = media.trim_matches([' ', '\t']);
+        if media.eq_ignore_ascii_case(super::sse::MEDIA_TYPE) {
+            events_first |= json.is_none();
+            events = events.or_else(|| Some(weight(range)));
+        } else if media.eq_ignore_ascii_case("application/json") {
+            json = json.or_else(|| Some(weight(range)));
+        }
+    }
+    match (events, json) {
+        (Some(events), Some(json)) => events > json || (events_first && events >= json),
+        // With a range such as `*/*` nothing is preferred.
+        _ => false,
+    }
+}
+
 /// Whether one media range of an `Accept` takes `wanted` (RFC 9110, 12.5.1).
 fn takes(range: &str, wanted: &str) -> bool {
     let mut parts = range.split(';').map(|part| part.trim_matches([' ', '\t']));
@@ -286,6 +322,28 @@ mod tests {
             ("accept", b"text/event-stream"),
         ]);
         assert!(accepts(&two, &both).is_ok());
+    }
+
+    #[test]
+    fn a_client_says_what_it_would_rather_have_by_weight_then_by_order() {
+        for (accept, events) in [
+            ("application/json, text/event-stream", false),
+            ("text/event-stream, application/json", true),
+            ("Text/Event-Stream;q=0.5, application/json", false),
+            ("application/json;q=0.5,text/event-stream ; q=0.9", true),
+            ("text/event-stream;q=0.5, application/json; q=0.5", true),
+            ("text/event-stream, */*", false),
+            ("*/*", false),
+            ("", false),
+        ] {
+            let headers = map(&[("accept", accept.as_bytes())]);
+            assert_eq!(prefers_events(&headers), events, "{accept}");
+        }
+        let two = map(&[
+            ("accept", b"text/event-stream"),
+            ("accept", b"application/json"),
+        ]);
+        assert!(prefers_events(&two));
     }
 
     #[test]

@@ -18,8 +18,10 @@ use super::sse::{self, EventId};
 use super::{Front, post};
 use crate::chain::convert::Caller;
 use crate::gate::serve::Session;
+use crate::mcp::initialize::ServerHello;
 use crate::mcp::method::REVISIONS;
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_REQUEST};
+use crate::wire::{Envelope, Message, WireLimits, parse};
 
 /// The first revision whose clients know that a stream may begin with an event without data.
 const PRIMED: &str = "2025-11-25";
@@ -66,7 +68,7 @@ impl Front {
             }
         };
         let standalone = reader.is_standalone();
-        let primed = last.is_none() && is_primed(parts);
+        let primed = last.is_none() && entry.primed;
         let holds = self.holds(admission.pass);
         let mut events = Events::kept(reader, primed, holds, self.config.limits.keep_alive, slot)
             .of(entry.in_use());
@@ -129,12 +131,17 @@ pub(super) fn known(version: &str) -> Result<(), Refusal> {
     ))
 }
 
-/// Whether the client knows events without data.
-pub(super) fn is_primed(parts: &Parts) -> bool {
-    parts
-        .headers
-        .get(PROTOCOL_VERSION)
-        .is_some_and(|version| version.as_bytes() >= PRIMED.as_bytes())
+/// Whether the client knows events without data: `line` is the answer to its `initialize`, which says the revision that
+/// the session is of.
+pub(super) fn is_primed(line: &[u8]) -> bool {
+    let revision = match parse(line, &WireLimits::default()) {
+        Ok(Envelope {
+            message: Message::Result { result, .. },
+            ..
+        }) => ServerHello::parse(result).ok(),
+        _ => None,
+    };
+    revision.is_some_and(|hello| &*hello.protocol_version >= PRIMED)
 }
 
 /// What the server says to no request in particular.
@@ -165,5 +172,23 @@ impl Front {
             )
             .retry_after(post::RETRY_S)
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_primed;
+
+    #[test]
+    fn streams_are_primed_from_the_revision_on_that_knows_of_it() {
+        let answer = |version| {
+            format!(
+                r#"{{"jsonrpc":"2.0","id":1,"result":{{"protocolVersion":"{version}","capabilities":{{}}}}}}"#
+            )
+        };
+        assert!(is_primed(answer("2025-11-25").as_bytes()));
+        assert!(!is_primed(answer("2025-06-18").as_bytes()));
+        assert!(!is_primed(br#"{"jsonrpc":"2.0","id":1,"result":{}}"#));
+        assert!(!is_primed(b"no message"));
     }
 }

@@ -24,7 +24,7 @@ use crate::audit::{Outcome, Record};
 use crate::chain::convert::Caller;
 use crate::gate::serve::{Exchange, OpenError, Said, Session};
 use crate::mcp::headers::HEADER_MISMATCH;
-use crate::mcp::method::{self, REVISIONS};
+use crate::mcp::method::{self, ClientRequest, REVISIONS};
 use crate::mcp::stateless;
 use crate::wire::envelope::{
     INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
@@ -53,6 +53,20 @@ struct Asked<'a> {
     method: &'a str,
     params: Option<&'a str>,
     pass: Pass,
+}
+
+impl Asked<'_> {
+    /// Whether an answer that came by itself is to travel as an event: the client would rather have events, and the
+    /// server had no say, since it has no HTTP, or the gate answers in its place. Otherwise JSON stays JSON.
+    fn wants_events(&self, session: &Session) -> bool {
+        let gates_own = || {
+            matches!(
+                method::client_request(self.method),
+                Some(ClientRequest::List(_) | ClientRequest::Discover)
+            )
+        };
+        headers::prefers_events(&self.parts.headers) && (!session.is_over_http() || gates_own())
+    }
 }
 
 impl Front {
@@ -165,6 +179,10 @@ impl Front {
             None => return Err(ended(&session, asked.id)),
             Some(Said::Answer { line, error }) => {
                 seen.error = error.is_some();
+                if error.is_none() && asked.wants_events(&session) {
+                    let event = sse::event(None, &line).concat();
+                    return Ok(reply::stream(Body::whole(event)));
+                }
                 return Ok(reply::message(status_of(error), &line));
             }
             Some(Said::Message(line)) => Some(line),
@@ -197,19 +215,25 @@ impl Front {
             None => return Err(no_session()),
             Some(Said::Answer { line, error }) => {
                 seen.error = error.is_some();
-                return Ok(reply::message(StatusCode::OK, &line));
+                if seen.error || !asked.wants_events(&entry.session) {
+                    return Ok(reply::message(StatusCode::OK, &line));
+                }
+                // It is all there is to come.
+                Err(line)
             }
-            Some(Said::Message(line)) => Some(line),
-            Some(Said::Streams) => None,
+            Some(Said::Message(line)) => Ok(Some(line)),
+            Some(Said::Streams) => Ok(None),
         };
         let slot = self.stream_slot(Some(asked.id))?;
-        let stream = entry.stream(first, said(exchange, Some(admitted), asked.id));
+        let stream = match first {
+            Ok(first) => entry.stream(first, said(exchange, Some(admitted), asked.id)),
+            Err(answer) => entry.stream(Some(answer), Box::pin(stream::empty())),
+        };
         let Some(reader) = stream.read(0) else {
             return Err(no_session());
         };
-        let primed = listen::is_primed(asked.parts);
         let (holds, keep_alive) = (self.holds(asked.pass), self.config.limits.keep_alive);
-        let events = Events::kept(reader, primed, holds, keep_alive, slot).of(in_use);
+        let events = Events::kept(reader, entry.primed, holds, keep_alive, slot).of(in_use);
         Ok(reply::stream(Body::events(events)))
     }
 
@@ -264,6 +288,7 @@ impl Front {
             }
         };
         seen.error = error.is_some();
+        let primed = listen::is_primed(&line);
         let mut response = match said {
             None => reply::message(StatusCode::OK, &line),
             Some(mut said) => {
@@ -278,7 +303,7 @@ impl Front {
         };
         if error.is_none() {
             unclaimed.0 = None;
-            let entry = room.put(session, asked.server);
+            let entry = room.put(session, asked.server, primed);
             let id = HeaderValue::from_str(&entry.id).map_err(|_| no_session())?;
             response.headers_mut().insert(SESSION_ID, id);
         }
@@ -393,8 +418,8 @@ enum Era {
     Modern,
 }
 
-/// Of which era a message is. An `initialize` opens a session whatever else is said; otherwise the body's word counts,
-/// then the header's. Without either it is of a session.
+/// Of which era a message is. An `initialize` opens a session, unless body and header both say that it is of 2026-07-28,
+/// which has no such method; otherwise the body's word counts, then the header's. Without either it is of a session.
 fn era(parts: &Parts, message: &Message<'_>) -> Result<Era, Refusal> {
     let (method, params) = match message {
         Message::Request { method, params, .. } | Message::Notification { method, params } => {
@@ -411,6 +436,7 @@ fn era(parts: &Parts, message: &Message<'_>) -> Result<Era, Refusal> {
     match version {
         None => Ok(Era::Legacy),
         Some(version) if REVISIONS.contains(&version) => Ok(Era::Legacy),
+        Some(stateless::REVISION) if stateless::names_revision(params) => Ok(Era::Modern),
         Some(version) if method == "initialize" => listen::known(version).map(|()| Era::Legacy),
         Some(_) => Ok(Era::Modern),
     }
@@ -570,10 +596,10 @@ mod tests {
     fn initialize_opens_a_session_and_discover_never_needs_one() {
         let initialize = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize",{META}}}"#);
         assert_eq!(era_of(&[], &initialize), Some(Era::Legacy));
-        assert_eq!(
-            era_of(&[("mcp-protocol-version", "2026-07-28")], &initialize),
-            None
-        );
+        let modern = [("mcp-protocol-version", "2026-07-28")];
+        assert_eq!(era_of(&modern, &initialize), Some(Era::Modern));
+        let plain = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
+        assert_eq!(era_of(&modern, plain), None);
         let discover = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#;
         assert_eq!(era_of(&[], discover), Some(Era::Modern));
         assert_eq!(

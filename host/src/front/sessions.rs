@@ -46,6 +46,8 @@ pub(crate) struct Entry {
     pub(crate) id: Arc<str>,
     /// The session.
     pub(crate) session: Arc<Session>,
+    /// Whether its streams begin with an event without data.
+    pub(crate) primed: bool,
     caller: Caller,
     server: Box<str>,
     streams: Mutex<Streams>,
@@ -203,12 +205,13 @@ impl Open {
 
 impl Room {
     /// Puts a session into it, under a new id.
-    pub(crate) fn put(mut self, session: Arc<Session>, server: &str) -> Arc<Entry> {
+    pub(crate) fn put(mut self, session: Arc<Session>, server: &str, primed: bool) -> Arc<Entry> {
         self.taken = true;
         let entry = Arc::new(Entry {
             id: new_id().into(),
             caller: session.caller().clone(),
             session,
+            primed,
             server: server.into(),
             streams: Mutex::default(),
             begun: Instant::now(),

@@ -154,6 +154,11 @@ impl Session {
         self.stateless
     }
 
+    /// Whether the server is behind a URL, so that it chooses the form of its answers: JSON or events.
+    pub fn is_over_http(&self) -> bool {
+        matches!(self.entry.upstream, Upstream::Http(_))
+    }
+
     /// Why it is over, if it is: the server is gone for good, or the session was closed.
     pub fn is_over(&self) -> Option<String> {
         self.over.get().cloned()
