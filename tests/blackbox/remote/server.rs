@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) method: String,
+    pub(super) path: String,
     pub(super) headers: BTreeMap<String, String>,
     pub(super) body: String,
 }
@@ -80,13 +81,14 @@ impl Reply {
         }
     }
 
-    fn write(&self, stream: &mut TcpStream) -> std::io::Result<()> {
+    fn write(&self, stream: &mut impl Write) -> std::io::Result<()> {
         let length = if self.holds {
             String::new()
         } else {
             format!("content-length: {}\r\n", self.body.len())
         };
-        stream.write_all(format!("{}{length}\r\n{}", self.head, self.body).as_bytes())
+        stream.write_all(format!("{}{length}\r\n{}", self.head, self.body).as_bytes())?;
+        stream.flush()
     }
 }
 
@@ -98,27 +100,53 @@ struct State {
 
 /// A server that runs as long as the test.
 pub(super) struct Server {
+    scheme: &'static str,
     address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
 impl Server {
     pub(super) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        Self::listen("http", answer, |stream| Some(stream))
+    }
+
+    /// By TLS, with a certificate of the fixtures' own authority.
+    pub(super) fn start_tls(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
+        let config = Arc::new(tls());
+        Self::listen("https", answer, move |stream| {
+            let session = rustls::ServerConnection::new(config.clone()).ok()?;
+            Some(rustls::StreamOwned::new(session, stream))
+        })
+    }
+
+    fn listen<S: Read + Write>(
+        scheme: &'static str,
+        answer: impl Fn(&Request) -> Reply + Send + Sync + 'static,
+        wrap: impl Fn(TcpStream) -> Option<S> + Send + Sync + 'static,
+    ) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let state: Arc<Mutex<State>> = Arc::default();
-        let (shared, answer) = (state.clone(), Arc::new(answer));
+        let (shared, answer, wrap) = (state.clone(), Arc::new(answer), Arc::new(wrap));
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (state, answer) = (shared.clone(), answer.clone());
-                std::thread::spawn(move || serve(stream, &state, &*answer));
+                let (state, answer, wrap) = (shared.clone(), answer.clone(), wrap.clone());
+                std::thread::spawn(move || {
+                    if let Some(stream) = wrap(stream) {
+                        serve(stream, &state, &*answer);
+                    }
+                });
             }
         });
-        Self { address, state }
+        Self {
+            scheme,
+            address,
+            state,
+        }
     }
 
     pub(super) fn url(&self) -> String {
-        format!("http://{}/mcp", self.address)
+        format!("{}://{}/mcp", self.scheme, self.address)
     }
 
     /// Everything that was sent to it.
@@ -139,12 +167,33 @@ impl Server {
     }
 }
 
-fn serve(mut stream: TcpStream, state: &Mutex<State>, answer: &dyn Fn(&Request) -> Reply) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
+fn tls() -> rustls::ServerConfig {
+    use rustls::pki_types::pem::PemObject;
+    let fixture = |name: &str| {
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("../tests/fixtures/tls")
+            .join(name)
+    };
+    let certificates = rustls::pki_types::CertificateDer::pem_file_iter(fixture("one.cert.pem"))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let key = rustls::pki_types::PrivateKeyDer::from_pem_file(fixture("one.key.pem")).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(certificates, key)
+        .unwrap()
+}
+
+fn serve<S: Read + Write>(stream: S, state: &Mutex<State>, answer: &dyn Fn(&Request) -> Reply) {
+    let mut reader = BufReader::new(stream);
     while let Some(request) = read(&mut reader) {
         state.lock().unwrap().seen.push(request.clone());
         let reply = answer(&request);
-        if reply.write(&mut stream).is_err() {
+        if reply.write(reader.get_mut()).is_err() {
             return;
         }
         if reply.holds {
@@ -156,12 +205,13 @@ fn serve(mut stream: TcpStream, state: &Mutex<State>, answer: &dyn Fn(&Request) 
     }
 }
 
-fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
+fn read(reader: &mut BufReader<impl Read>) -> Option<Request> {
     let mut line = String::new();
     if reader.read_line(&mut line).ok()? == 0 {
         return None;
     }
-    let method = line.split(' ').next()?.to_owned();
+    let mut words = line.split(' ').map(str::to_owned);
+    let (method, path) = (words.next()?, words.next()?);
     let mut headers = BTreeMap::new();
     loop {
         let mut line = String::new();
@@ -178,6 +228,7 @@ fn read(reader: &mut BufReader<TcpStream>) -> Option<Request> {
     reader.read_exact(&mut body).ok()?;
     Some(Request {
         method,
+        path,
         headers,
         body: String::from_utf8(body).unwrap(),
     })

@@ -34,6 +34,15 @@ const CONNECT: Duration = Duration::from_secs(10);
 /// How long one address has before the next is tried beside it (RFC 8305, section 5).
 const STAGGER: Duration = Duration::from_millis(250);
 
+/// How long a connection may be silent before the system asks whether the other side is there, how often it asks, and
+/// how many times without an answer.
+#[cfg(target_os = "linux")]
+const PROBE_AFTER: Duration = Duration::from_secs(30);
+#[cfg(target_os = "linux")]
+const PROBE_EVERY: Duration = Duration::from_secs(10);
+#[cfg(target_os = "linux")]
+const PROBES: u32 = 3;
+
 /// How much is read into one buffer at most, and how long the head of an answer may be, bytes.
 const BUFFER: usize = 256 << 10;
 
@@ -198,6 +207,7 @@ async fn connect(endpoint: &Endpoint) -> Result<Stream, UpstreamError> {
         .await
         .map_err(unreachable)?;
     tcp.set_nodelay(true).map_err(unreachable)?;
+    keep_alive(&tcp).map_err(unreachable)?;
     if !endpoint.is_https() {
         return Ok(Stream::Plain(tcp));
     }
@@ -215,6 +225,20 @@ fn is_tls(error: &io::Error) -> bool {
     error
         .get_ref()
         .is_some_and(|inner| inner.is::<rustls::Error>())
+}
+
+/// Has the system find out that the other side is gone though it never said so: whoever waits for an answer sends nothing
+/// that would.
+fn keep_alive(tcp: &TcpStream) -> io::Result<()> {
+    use rustix::net::sockopt;
+    sockopt::set_socket_keepalive(tcp, true)?;
+    #[cfg(target_os = "linux")]
+    {
+        sockopt::set_tcp_keepidle(tcp, PROBE_AFTER)?;
+        sockopt::set_tcp_keepintvl(tcp, PROBE_EVERY)?;
+        sockopt::set_tcp_keepcnt(tcp, PROBES)?;
+    }
+    Ok(())
 }
 
 /// Addresses of both families in turn, beginning with the family that the system put first (RFC 8305, section 4).
