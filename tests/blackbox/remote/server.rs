@@ -107,7 +107,7 @@ pub(super) struct Server {
 
 impl Server {
     pub(super) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
-        Self::listen("http", answer, |stream| Some(stream))
+        Self::listen("http", answer, Some)
     }
 
     /// By TLS, with a certificate of the fixtures' own authority.
