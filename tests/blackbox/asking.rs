@@ -1,9 +1,12 @@
 //! What a server asks of the client: judged wherever it hides, in order, and hidden from the server if the operator
 //! denies it.
 
+use std::io::{BufRead, BufReader};
+use std::process::{Command, Stdio};
+
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Client, Fixture, Home, golden, tool, until};
+use crate::support::{Answer, Client, Fixture, Home, example, golden, tool, until};
 
 const ALL: &str = r#"{"sampling":{},"elicitation":{"form":{},"url":{}},"roots":{}}"#;
 
@@ -520,4 +523,53 @@ fn a_policy_that_comes_later_judges_what_is_asked_later() {
         });
         answered.then_some(())
     });
+}
+
+/// A server over HTTP answers each call on a stream of its own: what it asks there comes with that call, and the policy
+/// and the audit know it.
+#[test]
+fn a_question_on_a_call_s_own_stream_comes_with_that_call() {
+    let home = Home::new();
+    deny(&home, &["roots/list"]);
+    let mut server = Command::new(example("conformance-server"))
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut url = String::new();
+    let mut out = BufReader::new(server.stdout.take().unwrap());
+    out.read_line(&mut url).unwrap();
+    let client = Client::spawn(home.command().args(["wrap", "--url", url.trim()]));
+    client.initialize(ALL);
+    client.initialized();
+    client.tools();
+    let sample = |prompt: &str| {
+        let call = json!({"name": "test_sampling", "arguments": {"prompt": prompt}});
+        client.ask("tools/call", &call.to_string())
+    };
+    let mark = client.mark();
+    let refused = sample("[deny] VOICE");
+    let answer = client.answer_to(refused);
+    assert!(
+        answer.contains("User rejected sampling request"),
+        "{answer}"
+    );
+    let asked = sample("hi");
+    let question = client.wait_method(mark, "sampling/createMessage");
+    let said = json!({"jsonrpc": "2.0", "id": question["id"], "result": {
+        "role": "assistant", "model": "m", "content": {"type": "text", "text": "sampled"}}});
+    client.send(&said.to_string());
+    assert!(client.answer_to(asked).contains("sampled"));
+    let questions = client.heard_with(mark, "sampling/createMessage");
+    assert_eq!(questions.len(), 1, "{questions:?}");
+    client.close_well();
+    server.kill().unwrap();
+    server.wait().unwrap();
+    let asked: Vec<(Value, Value)> = home
+        .audit()
+        .iter()
+        .filter(|record| record["method"] == "sampling/createMessage")
+        .map(|record| (record["verdict"].clone(), record["item"]["name"].clone()))
+        .collect();
+    let record = |verdict: &str| (json!(verdict), json!("test_sampling"));
+    assert_eq!(asked, [record("denied"), record("allowed")]);
 }
