@@ -2,9 +2,10 @@
 //!
 //! Lists come from several sources (the file, flags, a server's own section), and every list that concerns an item
 //! must admit it: another source only narrows. Without an `allow` all is admitted, with an empty one nothing; `deny`
-//! wins. The policy surfaces nothing: what the operator hid does not exist.
+//! wins. Within a source there may be lists by role, which narrow what its other lists admit. The policy surfaces
+//! nothing: what the operator hid does not exist.
 //!
-//! Knows names and URIs and how they are written. Reads nothing but its settings.
+//! Knows names and URIs and how they are written, servers and roles by name. Reads nothing but its settings.
 
 mod glob;
 mod lists;
@@ -14,7 +15,7 @@ mod settings;
 use witgate_policy::{Call, Context, Denial, Host, Item, ItemKind, Policy, Verdict, export};
 
 use lists::Rules;
-pub use settings::{Lists, Source};
+pub use settings::{Lists, RoleLists, Source};
 
 /// The denial's code.
 const CODE: &str = "denied_by_operator";
@@ -35,14 +36,14 @@ impl Policy for AllowDeny {
     }
 
     fn filter(&self, _host: &impl Host, context: &Context, items: &[Item]) -> Vec<Option<Denial>> {
-        let rules = self.rules.of(&context.server.name);
+        let rules = self.rules.of(&context.server.name, &context.caller.roles);
         let verdict = |item: &Item| (!rules.admit(&item.kind, &item.name)).then(denial);
         items.iter().map(verdict).collect()
     }
 
     /// Judges the item again, and the URI that was asked for, which no list showed.
     fn check(&self, _host: &impl Host, context: &Context, call: &Call) -> Verdict {
-        let rules = self.rules.of(&context.server.name);
+        let rules = self.rules.of(&context.server.name, &context.caller.roles);
         let target = call.target.as_deref();
         let admitted = rules.admit(&call.item.kind, &call.item.name)
             && target.is_none_or(|uri| rules.admit(&ItemKind::ResourceItem, uri));

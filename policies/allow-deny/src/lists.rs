@@ -1,7 +1,7 @@
 //! What lists mean: which items every one of them admits.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use witgate_policy::ItemKind;
 
@@ -12,13 +12,38 @@ use crate::settings::{Lists, Source};
 /// Everything the operator said, checked once.
 #[derive(Debug)]
 pub(crate) struct Rules {
-    /// Scopes for every server, and for those that are named.
-    scopes: Vec<(Option<String>, Scope)>,
+    /// Every one must admit.
+    sources: Vec<SourceRules>,
 }
 
-/// The rules that concern one server.
+/// One source, checked.
 #[derive(Debug)]
-pub(crate) struct ServerRules<'a>(Vec<&'a Scope>);
+struct SourceRules {
+    plain: Scopes,
+    roles: BTreeMap<String, Scopes>,
+    /// For callers that have none of the roles.
+    no_role: Option<Scopes>,
+}
+
+/// Lists for every server, and for those that are named.
+#[derive(Debug)]
+struct Scopes {
+    all: Scope,
+    servers: BTreeMap<String, Scope>,
+}
+
+/// The rules that concern one caller at one server.
+#[derive(Debug)]
+pub(crate) struct CallerRules<'a> {
+    /// Every one must admit.
+    every: Vec<&'a Scope>,
+    /// For each source that names roles of this caller, those roles: none may deny, and one must allow.
+    by_role: Vec<Vec<Role<'a>>>,
+}
+
+/// What one role says about one server: lists for every server, and for this one.
+#[derive(Debug)]
+struct Role<'a>(Vec<&'a Scope>);
 
 /// One `Lists`, checked.
 #[derive(Debug)]
@@ -52,33 +77,66 @@ enum Entries {
 impl Rules {
     /// Checks settings; an error names the list and the entry.
     pub(crate) fn new(settings: &Source) -> Result<Self, String> {
-        let mut rules = Self { scopes: Vec::new() };
+        let mut rules = Self {
+            sources: Vec::new(),
+        };
         rules.add(settings, "")?;
         Ok(rules)
     }
 
     /// Adds a source and the sources in it. `path` says where it stands in the settings.
     fn add(&mut self, source: &Source, path: &str) -> Result<(), String> {
-        self.scopes.push((None, Scope::new(&source.lists(), path)?));
-        for (server, lists) in &source.servers {
-            let scope = Scope::new(lists, &format!("{path}servers.{server}."))?;
-            self.scopes.push((Some(server.clone()), scope));
+        let roles = source.roles.iter().map(|(role, lists)| {
+            let scopes = Scopes::new(
+                &lists.lists(),
+                &lists.servers,
+                &format!("{path}roles.{role}."),
+            )?;
+            Ok::<_, String>((role.clone(), scopes))
+        });
+        let roles: BTreeMap<_, _> = roles.collect::<Result<_, _>>()?;
+        if source.no_role.is_some() && roles.is_empty() {
+            return Err(format!(
+                "{path}no_role stands without {path}roles, so that it would hold for everybody: name a role, or \
+                 write its lists beside it"
+            ));
         }
+        let no_role = source.no_role.as_ref().map(|lists| {
+            let path = format!("{path}no_role.");
+            Scopes::new(&lists.lists(), &lists.servers, &path)
+        });
+        self.sources.push(SourceRules {
+            plain: Scopes::new(&source.lists(), &source.servers, path)?,
+            roles,
+            no_role: no_role.transpose()?,
+        });
         for (n, inner) in source.sources.iter().enumerate() {
             self.add(inner, &format!("{path}sources[{n}]."))?;
         }
         Ok(())
     }
 
-    /// The rules that concern one server.
-    pub(crate) fn of(&self, server: &str) -> ServerRules<'_> {
-        let concerns = |name: &Option<String>| name.as_deref().is_none_or(|name| name == server);
-        let scopes = self.scopes.iter().filter(|(name, _)| concerns(name));
-        ServerRules(scopes.map(|(_, scope)| scope).collect())
+    /// The rules that concern a caller with these roles at one server.
+    pub(crate) fn of(&self, server: &str, roles: &[String]) -> CallerRules<'_> {
+        let mut rules = CallerRules {
+            every: Vec::new(),
+            by_role: Vec::new(),
+        };
+        for source in &self.sources {
+            rules.every.extend(source.plain.of(server));
+            let named = roles.iter().filter_map(|role| source.roles.get(role));
+            let named: Vec<_> = named.map(|s| Role(s.of(server).collect())).collect();
+            match &source.no_role {
+                Some(scopes) if named.is_empty() => rules.every.extend(scopes.of(server)),
+                _ if named.is_empty() => {}
+                _ => rules.by_role.push(named),
+            }
+        }
+        rules
     }
 }
 
-impl ServerRules<'_> {
+impl CallerRules<'_> {
     /// Whether every list admits the item. The self-description has no name to be listed by, so no list concerns it.
     pub(crate) fn admit(&self, kind: &ItemKind, name: &str) -> bool {
         let pair: fn(&Scope) -> &Pair = match kind {
@@ -92,7 +150,38 @@ impl ServerRules<'_> {
             _ => Entries::Names,
         };
         let mut forms = Forms::new(name, entries);
-        self.0.iter().all(|scope| pair(scope).admits(&mut forms))
+        let mut admits = |scope: &Scope| {
+            let pair = pair(scope);
+            !pair.denies(&mut forms) && pair.allows(&mut forms)
+        };
+        if !self.every.iter().all(|scope| admits(scope)) {
+            return false;
+        }
+        self.by_role.iter().all(|roles| {
+            let mut scopes = roles.iter().flat_map(|role| &role.0);
+            !scopes.any(|scope| pair(scope).denies(&mut forms))
+                && roles
+                    .iter()
+                    .any(|Role(scopes)| scopes.iter().all(|scope| pair(scope).allows(&mut forms)))
+        })
+    }
+}
+
+impl Scopes {
+    fn new(all: &Lists, servers: &BTreeMap<String, Lists>, path: &str) -> Result<Self, String> {
+        let servers = servers.iter().map(|(server, lists)| {
+            let scope = Scope::new(lists, &format!("{path}servers.{server}."))?;
+            Ok::<_, String>((server.clone(), scope))
+        });
+        Ok(Self {
+            all: Scope::new(all, path)?,
+            servers: servers.collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// Those that concern one server.
+    fn of(&self, server: &str) -> impl Iterator<Item = &Scope> {
+        std::iter::once(&self.all).chain(self.servers.get(server))
     }
 }
 
@@ -128,14 +217,15 @@ impl Scope {
 }
 
 impl Pair {
-    fn admits(&self, forms: &mut Forms<'_>) -> bool {
-        if self.deny.match_any(forms.for_deny())
+    fn denies(&self, forms: &mut Forms<'_>) -> bool {
+        self.deny.match_any(forms.for_deny())
             || forms
                 .decoded()
                 .is_some_and(|form| self.deny.match_any(&normal::folded(form)))
-        {
-            return false;
-        }
+    }
+
+    /// Whether the allow list, if there is one, has it.
+    fn allows(&self, forms: &mut Forms<'_>) -> bool {
         match &self.allow {
             None => true,
             // What a server may take for another resource must be admitted as that one too.

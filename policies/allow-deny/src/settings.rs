@@ -22,6 +22,26 @@ pub struct Lists {
     pub deny_resources: Vec<String>,
 }
 
+/// Lists of one role: for every server, and by server.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RoleLists {
+    /// See [`Lists::allow`]; for every server, like the five that follow.
+    pub allow: Option<Vec<String>>,
+    /// See [`Lists::deny`].
+    pub deny: Vec<String>,
+    /// See [`Lists::allow_prompts`].
+    pub allow_prompts: Option<Vec<String>>,
+    /// See [`Lists::deny_prompts`].
+    pub deny_prompts: Vec<String>,
+    /// See [`Lists::allow_resources`].
+    pub allow_resources: Option<Vec<String>>,
+    /// See [`Lists::deny_resources`].
+    pub deny_resources: Vec<String>,
+    /// Lists for one server, by its name.
+    pub servers: BTreeMap<String, Lists>,
+}
+
 /// One source of lists, and the settings as a whole: lists for every server, lists by server, and further sources,
 /// each of which must admit by itself.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
@@ -41,20 +61,32 @@ pub struct Source {
     pub deny_resources: Vec<String>,
     /// Lists for one server, by its name.
     pub servers: BTreeMap<String, Lists>,
+    /// Lists by role, beside those above: a caller that has some of these roles needs that none of them denies and one
+    /// of them allows. No `allow` in a role allows all that the lists above admit.
+    pub roles: BTreeMap<String, RoleLists>,
+    /// Lists for callers that have none of `roles`; without it the lists above are all that concerns them.
+    pub no_role: Option<RoleLists>,
     /// Further sources.
     pub sources: Vec<Source>,
 }
 
-impl Source {
-    /// The lists for every server.
-    pub(crate) fn lists(&self) -> Lists {
-        Lists {
-            allow: self.allow.clone(),
-            deny: self.deny.clone(),
-            allow_prompts: self.allow_prompts.clone(),
-            deny_prompts: self.deny_prompts.clone(),
-            allow_resources: self.allow_resources.clone(),
-            deny_resources: self.deny_resources.clone(),
+/// The lists for every server of a type that repeats their fields: a flattened field would let unknown ones pass.
+macro_rules! lists_for_every_server {
+    ($($of:ty),+) => {$(
+        impl $of {
+            /// The lists for every server.
+            pub(crate) fn lists(&self) -> Lists {
+                Lists {
+                    allow: self.allow.clone(),
+                    deny: self.deny.clone(),
+                    allow_prompts: self.allow_prompts.clone(),
+                    deny_prompts: self.deny_prompts.clone(),
+                    allow_resources: self.allow_resources.clone(),
+                    deny_resources: self.deny_resources.clone(),
+                }
+            }
         }
-    }
+    )+};
 }
+
+lists_for_every_server!(RoleLists, Source);

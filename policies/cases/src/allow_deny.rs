@@ -21,6 +21,14 @@ pub fn all<S: Subject>() {
     a_uri_is_judged_as_every_server_may_read_it::<S>();
     kinds_have_lists_of_their_own::<S>();
     lists_by_server_concern_that_server::<S>();
+    a_role_narrows_what_the_plain_lists_admit::<S>();
+    several_roles_allow_together_and_deny_alone::<S>();
+    a_role_without_an_allow_list_allows_all::<S>();
+    lists_by_server_and_role_concern_both::<S>();
+    callers_without_a_named_role_get_what_is_said_of_them::<S>();
+    roles_of_one_source_do_not_widen_another::<S>();
+    roles_are_compared_exactly::<S>();
+    calls_are_judged_by_role_too::<S>();
     the_self_description_is_nobodys_list::<S>();
     wrong_settings_are_refused::<S>();
 }
@@ -289,6 +297,128 @@ fn lists_by_server_concern_that_server<S: Subject>() {
     assert_eq!(kept(&policy, "two", &ItemKind::Tool, &names), ["a", "b"]);
 }
 
+/// The tools that a caller with these roles sees at a server.
+fn tools_of<'a, S: Subject>(
+    policy: &S,
+    server: &str,
+    roles: &[&str],
+    names: &[&'a str],
+) -> Vec<&'a str> {
+    let mut context = context(server);
+    context.caller.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+    let items: Vec<_> = names
+        .iter()
+        .map(|name| item(ItemKind::Tool, name, &digest(name)))
+        .collect();
+    let verdicts = policy.filter(&context, &items);
+    let kept = names.iter().zip(verdicts).filter(|(_, v)| v.is_none());
+    kept.map(|(name, _)| *name).collect()
+}
+
+fn a_role_narrows_what_the_plain_lists_admit<S: Subject>() {
+    let policy = policy::<S>(
+        r#"{"allow":["a","b","c"],"deny":["c"],"roles":{"dev":{"allow":["b","c","d"]},"ops":{"deny":["a"]}}}"#,
+    );
+    let names = ["a", "b", "c", "d"];
+    assert_eq!(tools_of(&policy, "s", &[], &names), ["a", "b"]);
+    assert_eq!(tools_of(&policy, "s", &["other"], &names), ["a", "b"]);
+    assert_eq!(tools_of(&policy, "s", &["dev"], &names), ["b"]);
+    assert_eq!(tools_of(&policy, "s", &["ops"], &names), ["b"]);
+    assert_eq!(tools_of(&policy, "s", &["dev", "other"], &names), ["b"]);
+}
+
+fn several_roles_allow_together_and_deny_alone<S: Subject>() {
+    let policy = policy::<S>(
+        r#"{"roles":{"r":{"allow":["read*"]},"w":{"allow":["write*"],"deny":["*_all"]},"none":{"allow":[]}}}"#,
+    );
+    let names = ["read", "read_all", "write", "write_all", "other"];
+    let seen = |roles: &[&str]| tools_of(&policy, "s", roles, &names);
+    assert_eq!(seen(&["r"]), ["read", "read_all"]);
+    assert_eq!(seen(&["w"]), ["write"]);
+    assert_eq!(seen(&["r", "w"]), ["read", "write"]);
+    assert_eq!(seen(&["none"]), [""; 0]);
+    assert_eq!(seen(&["none", "r"]), ["read", "read_all"]);
+}
+
+fn a_role_without_an_allow_list_allows_all<S: Subject>() {
+    let policy = policy::<S>(r#"{"deny":["x"],"roles":{"dev":{"allow":["a"]},"admin":{}}}"#);
+    let names = ["a", "b", "x"];
+    assert_eq!(tools_of(&policy, "s", &["dev"], &names), ["a"]);
+    assert_eq!(tools_of(&policy, "s", &["admin"], &names), ["a", "b"]);
+    assert_eq!(
+        tools_of(&policy, "s", &["dev", "admin"], &names),
+        ["a", "b"]
+    );
+}
+
+fn lists_by_server_and_role_concern_both<S: Subject>() {
+    let policy = policy::<S>(
+        r#"{"roles":{"dev":{"deny":["x"],"servers":{"one":{"allow":["a","x"]}}},"ops":{"allow":["b"]}}}"#,
+    );
+    let names = ["a", "b", "x"];
+    assert_eq!(tools_of(&policy, "one", &["dev"], &names), ["a"]);
+    assert_eq!(tools_of(&policy, "two", &["dev"], &names), ["a", "b"]);
+    assert_eq!(
+        tools_of(&policy, "one", &["dev", "ops"], &names),
+        ["a", "b"]
+    );
+    assert_eq!(tools_of(&policy, "one", &[], &names), names);
+}
+
+fn callers_without_a_named_role_get_what_is_said_of_them<S: Subject>() {
+    let policy = policy::<S>(
+        r#"{"deny":["x"],"roles":{"dev":{}},"no_role":{"allow":["a","x"],"servers":{"shut":{"allow":[]}}}}"#,
+    );
+    let names = ["a", "b", "x"];
+    for roles in [&[][..], &["other"], &["dev2"]] {
+        assert_eq!(tools_of(&policy, "s", roles, &names), ["a"]);
+        assert_eq!(tools_of(&policy, "shut", roles, &names), [""; 0]);
+    }
+    for roles in [&["dev"][..], &["other", "dev"]] {
+        assert_eq!(tools_of(&policy, "shut", roles, &names), ["a", "b"]);
+    }
+}
+
+fn roles_of_one_source_do_not_widen_another<S: Subject>() {
+    let policy = policy::<S>(
+        r#"{"allow":["a"],"roles":{"dev":{}},"sources":[{"roles":{"dev":{"allow":["a","b"]},"ops":{"allow":["b"]}}}]}"#,
+    );
+    let names = ["a", "b", "c"];
+    assert_eq!(tools_of(&policy, "s", &["dev"], &names), ["a"]);
+    assert_eq!(tools_of(&policy, "s", &["ops"], &names), [""; 0]);
+    assert_eq!(tools_of(&policy, "s", &[], &names), ["a"]);
+}
+
+/// Who gives roles spells them as he means them; a lookalike is another role.
+fn roles_are_compared_exactly<S: Subject>() {
+    let policy = policy::<S>(r#"{"roles":{"dev":{}},"no_role":{"allow":[]}}"#);
+    for other in ["Dev", "dev ", "\u{200b}dev", "de*", ""] {
+        assert_eq!(tools_of(&policy, "s", &[other], &["a"]), [""; 0], "{other}");
+    }
+    assert_eq!(tools_of(&policy, "s", &["dev"], &["a"]), ["a"]);
+}
+
+/// A URI that a template reaches was in no list, so the call is where a role's lists meet it.
+fn calls_are_judged_by_role_too<S: Subject>() {
+    let policy =
+        policy::<S>(r#"{"roles":{"dev":{"allow_resources":["file:///pub/*","file:///{path}"]}}}"#);
+    let allowed = |roles: &[&str], uri: &str| {
+        let mut context = context("s");
+        context.caller.roles = roles.iter().map(|role| (*role).to_owned()).collect();
+        let call = Call {
+            method: "resources/read".to_owned(),
+            item: item(ItemKind::ResourceTemplate, "file:///{path}", &digest("t")),
+            target: Some(uri.to_owned()),
+            arguments: None,
+            labels: Vec::new(),
+        };
+        policy.check(&context, &call) == Verdict::Allow
+    };
+    assert!(allowed(&["dev"], "file:///pub/a"));
+    assert!(!allowed(&["dev"], "file:///secret"));
+    assert!(allowed(&[], "file:///secret"));
+}
+
 fn the_self_description_is_nobodys_list<S: Subject>() {
     let settings = r#"{"allow":[],"allow_prompts":[],"allow_resources":[],"deny":["*"]}"#;
     assert_eq!(
@@ -312,6 +442,20 @@ fn wrong_settings_are_refused<S: Subject>() {
             "sources[0].deny[1]",
         ),
         (r#"{"servers":{"s":{"allow":[""]}}}"#, "servers.s.allow[0]"),
+        (r#"{"roles":{"dev":{"alow":["a"]}}}"#, "alow"),
+        (
+            r#"{"roles":{"dev":{"deny":["a",""]}}}"#,
+            "roles.dev.deny[1]",
+        ),
+        (
+            r#"{"sources":[{"roles":{"d":{"servers":{"s":{"allow":[" "]}}}}}]}"#,
+            "sources[0].roles.d.servers.s.allow[0]",
+        ),
+        (r#"{"no_role":{"allow":[]}}"#, "no_role"),
+        (
+            r#"{"roles":{"d":{}},"no_role":{"allow":[""]}}"#,
+            "no_role.allow[0]",
+        ),
         ("[1,2", "settings"),
     ] {
         let error = S::new(settings).err().expect("it is refused");
