@@ -146,6 +146,10 @@ pub struct ServerConfig {
     pub client_requests: Denied,
     /// Allow and deny lists of this server, as the shipped `allow-deny` reads them.
     pub lists: Lists,
+    /// `[server.NAME.roles.ROLE]`: lists by role of the caller, beside those.
+    pub roles: BTreeMap<String, Lists>,
+    /// `[server.NAME.no_role]`: lists for callers that have none of these roles.
+    pub no_role: Option<Lists>,
 }
 
 /// One source's lists for one server: every source must admit. None means all, an empty list none.
@@ -219,6 +223,8 @@ impl Default for ServerConfig {
             methods: Vec::new(),
             client_requests: Denied::default(),
             lists: Lists::default(),
+            roles: BTreeMap::new(),
+            no_role: None,
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Knows each key by name. Knows nothing of TOML's spelling, which is `reader`'s.
 
 mod http;
+mod lists;
 mod remote;
 
 use std::collections::BTreeMap;
@@ -11,7 +12,7 @@ use std::time::Duration;
 
 use super::reader::{Field, File, Section};
 use super::{
-    AuditConfig, Config, ConfigError, Limits, Lists, Mode, PolicyConfig, PolicyDir, PolicySource,
+    AuditConfig, Config, ConfigError, Limits, Mode, PolicyConfig, PolicyDir, PolicySource,
     ServerConfig, json, names,
 };
 use crate::ledger::Standing;
@@ -58,7 +59,7 @@ pub(super) fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
         for (name, field) in field.section()?.all() {
             names::check_server_name(name).map_err(|e| field.error(&format!("is wrong: {e}")))?;
             let server = server(field.section()?)?;
-            if !server.lists.is_empty() && !judged {
+            if !(server.lists.is_empty() && server.roles.is_empty()) && !judged {
                 return Err(field.error(
                     "has allow or deny lists, which `builtin:allow-deny` enforces, and no [[policy]] names it; add \
                      one, or remove the lists",
@@ -344,14 +345,9 @@ fn server(section: Section<'_>) -> Result<ServerConfig, ConfigError> {
     if let Some(field) = section.get("client_requests") {
         server.client_requests = client_requests(field.section()?)?;
     }
-    server.lists = Lists {
-        allow: optional_strings(&section, "allow")?,
-        deny: strings(&section, "deny")?,
-        allow_prompts: optional_strings(&section, "allow_prompts")?,
-        deny_prompts: strings(&section, "deny_prompts")?,
-        allow_resources: optional_strings(&section, "allow_resources")?,
-        deny_resources: strings(&section, "deny_resources")?,
-    };
+    server.lists = lists::lists(&section)?;
+    server.roles = lists::roles(&section)?;
+    server.no_role = lists::no_role(&section, &server.roles)?;
     section.finish()?;
     Ok(server)
 }

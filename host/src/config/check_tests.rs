@@ -309,6 +309,41 @@ deny_resources = ["e"]
 }
 
 #[test]
+fn lists_by_role_are_read_and_need_a_role() {
+    let config = parse(
+        "version = 1\n[server.a.roles.dev]\nallow = [\"x\"]\n[server.a.roles.\"o p\"]\n[server.a.no_role]\nallow = []\n",
+    )
+    .unwrap();
+    let server = &config.servers["a"];
+    assert_eq!(server.roles["dev"].allow.as_deref().unwrap(), ["x"]);
+    assert!(server.roles["o p"].is_empty());
+    assert_eq!(server.no_role.as_ref().unwrap().allow, Some(Vec::new()));
+    for (text, expected) in [
+        (
+            "[server.a.roles.dev]\nalow = []",
+            "3: unknown key `server.a.roles.dev.alow`: did you mean `allow`?",
+        ),
+        (
+            "[server.a.roles.\"\"]",
+            "2: `server.a.roles.\"\"` names no role; write one between the quotes",
+        ),
+        (
+            "[server.a.no_role]\nallow = []",
+            "2: `server.a.no_role` stands without `roles`, so that it would hold for everybody; name a role, or write \
+             its lists in the server's own section",
+        ),
+        (
+            "[[policy]]\nname = \"q\"\nsource = \"builtin:quarantine\"\n[server.a.roles.dev]\n",
+            "5: `server.a` has allow or deny lists, which `builtin:allow-deny` enforces, and no [[policy]] names it; \
+             add one, or remove the lists",
+        ),
+    ] {
+        let refusal = refusal(&format!("version = 1\n{text}"));
+        assert_eq!(refusal, format!("witgate.toml:{expected}"));
+    }
+}
+
+#[test]
 fn a_named_file_that_is_missing_is_an_error_and_an_unnamed_one_is_not() {
     let dir = tempfile::tempdir().unwrap();
     let missing = dir.path().join("witgate.toml");

@@ -27,8 +27,8 @@ pub fn component(name: &str) -> Option<Bytes> {
 }
 
 /// The settings of `allow-deny`: what the operator gave it, and beside that one source for the lists of the
-/// `[server.NAME]` sections and one for those of the command line. Every source must admit. None if nobody said
-/// anything.
+/// `[server.NAME]` sections, one for each of them that has lists by role, and one for those of the command line. Every
+/// source must admit. None if nobody said anything.
 pub fn allow_deny_settings(
     own: Option<&str>,
     servers: &BTreeMap<String, ServerConfig>,
@@ -64,6 +64,11 @@ pub fn allow_deny_settings(
             sources.push(json!({ "servers": servers }));
         }
     }
+    for (name, server) in servers {
+        if let Some(source) = by_role(name, server)? {
+            sources.push(source);
+        }
+    }
     if !sources.is_empty() {
         settings.insert("sources".to_owned(), Value::Array(sources));
     }
@@ -71,6 +76,28 @@ pub fn allow_deny_settings(
         return Ok(None);
     }
     serde_json::to_string(&settings).map(Some)
+}
+
+/// A server's lists by role, as a source of their own: in one with another server's, a role that is named there alone
+/// would allow all here, and take away what this server's roles narrow.
+fn by_role(name: &str, server: &ServerConfig) -> Result<Option<Value>, serde_json::Error> {
+    if server.roles.is_empty() {
+        return Ok(None);
+    }
+    let here = |lists: &Lists| {
+        let lists = serde_json::to_value(lists)?;
+        Ok::<_, serde_json::Error>(json!({ "servers": { name: lists } }))
+    };
+    let roles: Map<_, _> = server
+        .roles
+        .iter()
+        .map(|(role, lists)| Ok((role.clone(), here(lists)?)))
+        .collect::<Result<_, serde_json::Error>>()?;
+    let mut source = json!({ "roles": roles });
+    if let Some(lists) = &server.no_role {
+        source["no_role"] = here(lists)?;
+    }
+    Ok(Some(source))
 }
 
 #[cfg(test)]
@@ -107,6 +134,42 @@ mod tests {
                     {"servers": {"s": {"deny": ["b"]}}},
                 ]
             })
+        );
+    }
+
+    /// A caller with a role of another server must not get past this one's.
+    #[test]
+    fn each_servers_roles_are_a_source_of_their_own() {
+        let only = |tool: &str| Lists {
+            allow: Some(vec![tool.into()]),
+            ..Lists::default()
+        };
+        let server = |roles: &[(&str, &str)], no_role| ServerConfig {
+            roles: roles
+                .iter()
+                .map(|(role, tool)| ((*role).to_owned(), only(tool)))
+                .collect(),
+            no_role,
+            ..ServerConfig::default()
+        };
+        let servers = BTreeMap::from([
+            ("a".to_owned(), server(&[("dev", "x"), ("ops", "y")], None)),
+            ("b".to_owned(), server(&[("ops", "z")], Some(only("w")))),
+        ]);
+        let made = allow_deny_settings(None, &servers, &[]).unwrap();
+        let value: Value = serde_json::from_str(&made.unwrap()).unwrap();
+        assert_eq!(
+            value,
+            json!({"sources": [
+                {"roles": {
+                    "dev": {"servers": {"a": {"allow": ["x"]}}},
+                    "ops": {"servers": {"a": {"allow": ["y"]}}},
+                }},
+                {
+                    "roles": {"ops": {"servers": {"b": {"allow": ["z"]}}}},
+                    "no_role": {"servers": {"b": {"allow": ["w"]}}},
+                },
+            ]})
         );
     }
 
