@@ -59,7 +59,8 @@ pub(super) fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
         for (name, field) in field.section()?.all() {
             names::check_server_name(name).map_err(|e| field.error(&format!("is wrong: {e}")))?;
             let server = server(field.section()?)?;
-            if !(server.lists.is_empty() && server.roles.is_empty()) && !judged {
+            let has_lists = !server.lists.is_empty() || !server.roles.is_empty();
+            if has_lists && !judged {
                 return Err(field.error(
                     "has allow or deny lists, which `builtin:allow-deny` enforces, and no [[policy]] names it; add \
                      one, or remove the lists",
