@@ -243,6 +243,7 @@ impl Front {
             ));
         }
         headers::refuse_doubles(&parts.headers)?;
+        headers::refuse_codings(&parts.headers)?;
         let host =
             headers::one(&parts.headers, &HOST).map_err(|error| headers::unusable(&error))?;
         let Some(host) = host else {

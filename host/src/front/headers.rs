@@ -6,6 +6,7 @@
 
 use http::header::{
     ACCEPT, AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, ORIGIN,
+    TRANSFER_ENCODING,
 };
 use http::{HeaderMap, HeaderName, StatusCode};
 
@@ -82,6 +83,23 @@ pub(crate) fn refuse_doubles(headers: &HeaderMap) -> Result<(), Refusal> {
     {
         None => Ok(()),
         Some(name) => Err(unusable(&HeaderError::Twice(name.clone()))),
+    }
+}
+
+/// Refuses a body in a coding other than `chunked` alone: whoever undoes the others reads another body than this side
+/// (RFC 9112, 6.1).
+pub(crate) fn refuse_codings(headers: &HeaderMap) -> Result<(), Refusal> {
+    let mut codings = headers.get_all(TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => Ok(()),
+        (Some(one), None) if one.as_bytes().eq_ignore_ascii_case(b"chunked") => Ok(()),
+        _ => Err(Refusal::rpc(
+            StatusCode::NOT_IMPLEMENTED,
+            None,
+            INVALID_REQUEST,
+            "the only Transfer-Encoding that is understood is `chunked`",
+        )
+        .closing()),
     }
 }
 
@@ -249,6 +267,26 @@ mod tests {
             headers.append(*name, HeaderValue::from_bytes(value).unwrap());
         }
         headers
+    }
+
+    #[test]
+    fn one_coding_and_nothing_else() {
+        assert!(refuse_codings(&map(&[])).is_ok());
+        for (good, value) in [
+            (true, "chunked"),
+            (true, "Chunked"),
+            (false, "gzip, chunked"),
+            (false, "identity"),
+            (false, ""),
+        ] {
+            let headers = map(&[("transfer-encoding", value.as_bytes())]);
+            assert_eq!(refuse_codings(&headers).is_ok(), good, "{value}");
+        }
+        let twice = map(&[
+            ("transfer-encoding", b"chunked"),
+            ("transfer-encoding", b"chunked"),
+        ]);
+        assert_eq!(refuse_codings(&twice).unwrap_err().status(), 501);
     }
 
     #[test]
