@@ -346,7 +346,15 @@ impl Front {
         }
         let entry = self.session_of(server, caller, parts)?;
         let _in_use = entry.in_use();
+        let is_request = matches!(told, Message::Notification { method, .. } if method::client_request(method).is_some());
         match entry.session.tell(line.clone()).await {
+            // What is not accepted gets an error's status (MCP 2025-11-25, transports, "Sending Messages to the Server").
+            None if is_request => Err(Refusal::rpc(
+                StatusCode::BAD_REQUEST,
+                None,
+                INVALID_REQUEST,
+                "a request without an id",
+            )),
             None => Ok(reply::accepted()),
             Some(error) => Ok(reply::message(StatusCode::BAD_REQUEST, &error)),
         }
