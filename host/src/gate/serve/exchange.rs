@@ -152,7 +152,8 @@ impl Drop for Exchange {
 /// What belongs to no request.
 #[derive(Default)]
 pub(super) struct Standing {
-    listener: Option<mpsc::UnboundedSender<Bytes>>,
+    /// Who listens, and how many bytes wait for it.
+    listener: Option<(mpsc::UnboundedSender<Bytes>, Arc<AtomicUsize>)>,
     kept: VecDeque<Bytes>,
     bytes: usize,
     closed: bool,
@@ -163,19 +164,28 @@ impl Standing {
     pub(super) fn is_heard(&self) -> bool {
         self.listener
             .as_ref()
-            .is_some_and(|listener| !listener.is_closed())
+            .is_some_and(|(listener, _)| !listener.is_closed())
     }
 
-    /// Says something to who listens, or keeps it, the oldest giving way.
+    /// Says something to who listens, or keeps it, the oldest giving way. Who does not read is listened for no more.
     pub(super) fn say(&mut self, line: Bytes) {
+        let length = line.len();
         let line = match &self.listener {
-            Some(listener) => match listener.send(line) {
-                Ok(()) => return,
-                Err(unsent) => unsent.0,
-            },
+            Some((_, queued)) if queued.load(Ordering::Relaxed) > MAX_QUEUED => {
+                tracing::warn!("a client does not read what it listens to: it is cut off");
+                self.listener = None;
+                line
+            }
+            Some((listener, queued)) => {
+                queued.fetch_add(length, Ordering::Relaxed);
+                match listener.send(line) {
+                    Ok(()) => return,
+                    Err(unsent) => unsent.0,
+                }
+            }
             None => line,
         };
-        self.bytes += line.len();
+        self.bytes += length;
         self.kept.push_back(line);
         while self.kept.len() > MAX_STANDING.0 || self.bytes > MAX_STANDING.1 {
             let Some(oldest) = self.kept.pop_front() else {
@@ -185,14 +195,16 @@ impl Standing {
         }
     }
 
-    pub(super) fn listen(&mut self) -> mpsc::UnboundedReceiver<Bytes> {
+    /// What was kept, what comes, and how many bytes of both wait.
+    pub(super) fn listen(&mut self) -> (mpsc::UnboundedReceiver<Bytes>, Arc<AtomicUsize>) {
         let (sender, receiver) = mpsc::unbounded_channel();
+        let queued = Arc::new(AtomicUsize::new(self.bytes));
         self.bytes = 0;
         for line in self.kept.drain(..) {
             let _ = sender.send(line);
         }
-        self.listener = (!self.closed).then_some(sender);
-        receiver
+        self.listener = (!self.closed).then(|| (sender, queued.clone()));
+        (receiver, queued)
     }
 
     pub(super) fn close(&mut self) {
@@ -206,18 +218,25 @@ pub struct Listening {
     /// Kept alive as long as somebody listens.
     _session: Arc<Session>,
     receiver: mpsc::UnboundedReceiver<Bytes>,
+    queued: Arc<AtomicUsize>,
 }
 
 impl Listening {
-    pub(super) fn new(session: Arc<Session>, receiver: mpsc::UnboundedReceiver<Bytes>) -> Self {
+    pub(super) fn new(
+        session: Arc<Session>,
+        (receiver, queued): (mpsc::UnboundedReceiver<Bytes>, Arc<AtomicUsize>),
+    ) -> Self {
         Self {
             _session: session,
             receiver,
+            queued,
         }
     }
 
     /// What comes next; none when the session is over, or somebody else listens.
     pub async fn next(&mut self) -> Option<Bytes> {
-        self.receiver.recv().await
+        let line = self.receiver.recv().await?;
+        self.queued.fetch_sub(line.len(), Ordering::Relaxed);
+        Some(line)
     }
 }
