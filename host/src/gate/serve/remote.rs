@@ -158,6 +158,11 @@ async fn listen(session: Arc<Session>, remote: Arc<Remote>) {
     };
     while let Some(event) = events.next().await {
         match event {
+            // Answers come where they were asked for (MCP 2025-11-25, transports, "Listening for Messages from the
+            // Server"); resuming a request's stream is done where it is read.
+            Ok(event) if is_answer(&event.data, &remote.limits) => {
+                tracing::debug!("an answer on the server's own stream is dropped");
+            }
             Ok(event) => {
                 session.drive(None, |core| core.on_server(Frame::Line(event.data), None));
             }
@@ -168,6 +173,16 @@ async fn listen(session: Arc<Session>, remote: Arc<Remote>) {
             }
         }
     }
+}
+
+/// Whether a line answers a request.
+fn is_answer(line: &Bytes, limits: &crate::wire::WireLimits) -> bool {
+    envelope::parse(line, limits).is_ok_and(|envelope| {
+        matches!(
+            envelope.message,
+            Message::Result { .. } | Message::Error { .. }
+        )
+    })
 }
 
 /// Sends a request, and takes up everything that comes back for it.
