@@ -234,6 +234,37 @@ impl Core {
         }
     }
 
+    /// Tells a request that it is listened for, in the words of the host: the server has no voice yet. What changes in the
+    /// lists is the host's to tell anyway; resources of a server without voice cannot be listened to.
+    pub(super) fn acknowledge(&mut self, exchange: u64) {
+        let listener = self.open.iter().find_map(|(key, open)| match open {
+            Open::Forwarded(forwarded) if key.exchange == exchange => match &forwarded.what {
+                Sent::Listen(filter) => Some((key, filter)),
+                _ => None,
+            },
+            _ => None,
+        });
+        let Some((key, filter)) = listener else {
+            return;
+        };
+        let agreed: Vec<String> = [
+            ("toolsListChanged", filter.tools),
+            ("promptsListChanged", filter.prompts),
+            ("resourcesListChanged", filter.resources),
+        ]
+        .into_iter()
+        .filter(|(_, wanted)| *wanted)
+        .map(|(name, _)| format!("\"{name}\":true"))
+        .collect();
+        let params = format!(
+            "{{\"_meta\":{{\"{SUBSCRIPTION_ID}\":{}}},\"notifications\":{{{}}}}}",
+            key.raw(),
+            agreed.join(",")
+        );
+        let line = reply::notification("notifications/subscriptions/acknowledged", Some(&params));
+        self.tell(About::During(exchange), without_end(line));
+    }
+
     /// The request that a notification's `_meta` names as the one that listens for it.
     pub(super) fn listener_of(
         &self,

@@ -149,6 +149,11 @@ impl Core {
         let mut about = origin.map_or(About::Session, About::During);
         match method::server_notification(name) {
             Some(ServerNotification::ListChanged(kinds)) => self.read_for_server(kinds),
+            Some(ServerNotification::Acknowledged) if !self.has_voice() => {
+                if let Some((exchange, _)) = self.listener_of(given, &about) {
+                    self.acknowledge(exchange);
+                }
+            }
             Some(notification) => {
                 let concerns = self.concerns_client(notification, given, &mut about);
                 let judged = concerns
