@@ -7,7 +7,11 @@
 mod client;
 mod fixture;
 mod home;
+mod http;
 mod operator;
+mod scene;
+mod serve;
+mod upstream;
 
 /// Policies that misbehave.
 pub(crate) mod hostile;
@@ -15,7 +19,11 @@ pub(crate) mod hostile;
 pub(crate) use client::{Answer, Client};
 pub(crate) use fixture::{Fixture, prompt, resource, template, tool};
 pub(crate) use home::{Home, example, golden};
+pub(crate) use http::{Event, Response, Socket, outcome};
 pub(crate) use operator::{Output, rows};
+pub(crate) use scene::Scene;
+pub(crate) use serve::{Era, Mcp, Request, Serve, encoded};
+pub(crate) use upstream::{Reply, Upstream};
 
 use std::time::{Duration, Instant};
 
@@ -34,3 +42,23 @@ pub(crate) fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
         std::thread::sleep(Duration::from_millis(10));
     }
 }
+
+/// Makes two tests of each function named: one for each revision's way over HTTP.
+macro_rules! in_both_revisions {
+    ($($test:ident),* $(,)?) => {$(
+        mod $test {
+            use crate::support::Era;
+
+            #[test]
+            fn as_of_2025_11_25() {
+                super::$test(Era::Legacy);
+            }
+
+            #[test]
+            fn as_of_2026_07_28() {
+                super::$test(Era::Modern);
+            }
+        }
+    )*};
+}
+pub(crate) use in_both_revisions;
