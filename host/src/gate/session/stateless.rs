@@ -42,6 +42,8 @@ pub(super) struct Stateless {
     /// The revisions it says it speaks.
     versions: Vec<String>,
     waiting: usize,
+    /// The server refused this revision once, and said in the same breath that it speaks it.
+    asked_again: bool,
     /// The lists must be read, once it is known which there are.
     read: bool,
 }
@@ -106,6 +108,7 @@ impl Core {
                 hello: None,
                 versions: Vec::new(),
                 waiting: 0,
+                asked_again: false,
                 read: true,
             });
             self.phase = Phase::Asked;
@@ -273,8 +276,18 @@ impl Core {
     pub(super) fn on_not_discovered(&mut self, error: Option<&str>) {
         let code = error.and_then(params::error_code);
         if code == Some(UNSUPPORTED_PROTOCOL_VERSION) {
+            let versions = error.and_then(params::supported_versions);
+            let speaks = |all: &Vec<String>| all.iter().any(|version| version == REVISION);
+            // "The client SHOULD select a mutually supported version and retry" (MCP 2026-07-28, basic/versioning).
+            if let Some(of) = &mut self.stateless
+                && versions.as_ref().is_some_and(speaks)
+                && !std::mem::replace(&mut of.asked_again, true)
+            {
+                self.discover();
+                return;
+            }
             self.on_other_server(&Other {
-                versions: error.and_then(params::supported_versions),
+                versions,
                 reason: "the server does not speak 2026-07-28",
             });
             return;

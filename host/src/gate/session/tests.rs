@@ -463,6 +463,21 @@ fn a_client_falls_back_where_the_server_begins_with_initialize() {
 }
 
 #[test]
+fn a_server_that_refuses_the_revision_it_speaks_is_asked_once_more() {
+    let mut play = Play::new();
+    play.client(&stands(1, "tools/list", json!({})));
+    for again in [true, false] {
+        let request = play.asked.pop().unwrap();
+        assert_eq!(request["method"], "server/discover");
+        let data = json!({"supported": ["2026-07-28"], "requested": "2026-07-28"});
+        let error = json!({"code": -32022, "message": "no", "data": data});
+        play.server(&json!({"jsonrpc": "2.0", "id": request["id"], "error": error}).to_string());
+        assert_eq!(play.asked.is_empty(), !again);
+    }
+    assert_eq!(answer_to(&play, 1)["error"]["code"], -32600);
+}
+
+#[test]
 fn who_listens_is_told_when_what_it_sees_has_changed() {
     let mut play = Play::new();
     play.client(&stands(1, "tools/list", json!({})));
