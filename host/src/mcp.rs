@@ -1,7 +1,7 @@
-//! What messages mean: methods, item kinds, catalogues, digests.
+//! What messages mean: methods, item kinds, catalogues, digests, and what a message says in headers beside its body.
 //!
-//! Knows MCP's words and shapes, of the revisions 2024-11-05 to 2025-11-25. Knows nothing of policies, ledgers or
-//! transports.
+//! Knows MCP's words and shapes, of the revisions 2024-11-05 to 2025-11-25 and 2026-07-28. Knows nothing of policies, ledgers
+//! or transports.
 
 pub mod call;
 pub mod capabilities;

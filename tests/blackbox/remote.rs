@@ -533,6 +533,29 @@ fn a_session_that_the_server_forgot_is_begun_again() {
     client.close_well();
 }
 
+/// The server answers none of the calls before it has them all.
+#[test]
+fn a_hundred_calls_are_under_way_at_once() {
+    let arrived = std::sync::Barrier::new(100);
+    let server = Server::start(move |request| {
+        if request.says() == "tools/call" {
+            arrived.wait();
+        }
+        simple(request)
+    });
+    let home = Home::new();
+    let client = wrap(&home, &["--url", &server.url()]);
+    client.handshake();
+    assert_eq!(client.tools(), ["echo"]);
+    let calls: Vec<u64> = (0..100)
+        .map(|_| client.ask("tools/call", r#"{"name":"echo","arguments":{}}"#))
+        .collect();
+    for call in calls {
+        Answer::read(&client.answer_to(call)).ran();
+    }
+    client.close_well();
+}
+
 fn stateless(method: &str, id: u64, rest: &str) -> String {
     format!(
         r#"{{"jsonrpc":"2.0","id":{id},"method":"{method}","params":{{"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientInfo":{{"name":"c","version":"1"}},"io.modelcontextprotocol/clientCapabilities":{{}}}}{rest}}}}}"#

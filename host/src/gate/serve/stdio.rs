@@ -231,7 +231,7 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Pump<R, W> {
             Some(Message::Request { id, method, .. }) => Some((id.raw(), &**method)),
             _ => None,
         };
-        if message.is_some() && request.is_none() {
+        if request.is_none() {
             // Nothing is answered but what is wrong with it, which is known by now.
             session.forget(number);
         }

@@ -56,6 +56,8 @@ pub struct Events {
     /// The last event's id, over all connections.
     last: Option<Bytes>,
     failures: u32,
+    /// Nothing was said over the last connection.
+    fruitless: bool,
     over: bool,
 }
 
@@ -75,6 +77,7 @@ impl Events {
             reconnecting: None,
             last,
             failures: 0,
+            fruitless: true,
             over: false,
         }
     }
@@ -110,6 +113,7 @@ impl Events {
     async fn advance(&mut self) -> Result<Option<Event>, UpstreamError> {
         if let Some(event) = self.parser.read().map_err(|_| self.too_large())? {
             self.failures = 0;
+            self.fruitless = false;
             return Ok(Some(event));
         }
         self.last = self.parser.id().or(self.last.as_ref()).cloned();
@@ -123,6 +127,10 @@ impl Events {
                     self.connection.pool().put(link, None);
                 }
                 self.over = !self.goes_on();
+                if std::mem::replace(&mut self.fruitless, true) && self.parser.retry().is_none() {
+                    // A server that ends every such stream at once is not asked every second.
+                    self.failures = self.failures.saturating_add(1);
+                }
             }
             Some(Err(source)) => {
                 self.carrier = None;
@@ -167,12 +175,12 @@ impl Events {
             Ok(None) => self.over = true,
             Err(error) => {
                 self.failures += 1;
-                let hopeless = !matches!(
+                let hopeless = matches!(
                     error,
-                    UpstreamError::Unreachable { .. }
-                        | UpstreamError::ConnectTimeout { .. }
-                        | UpstreamError::Broken { .. }
-                        | UpstreamError::Status { .. }
+                    UpstreamError::SessionGone { .. }
+                        | UpstreamError::Unauthorized { .. }
+                        | UpstreamError::NotMcp { .. }
+                        | UpstreamError::TooLarge { .. }
                 );
                 if hopeless || (self.purpose == Purpose::Answer && self.failures >= MAX_FAILURES) {
                     return Err(error);
@@ -201,4 +209,26 @@ fn reconnecting(connection: Connection, pause: Duration, last: Option<Bytes>) ->
         let last = last.and_then(|id| HeaderValue::from_maybe_shared(id).ok());
         connection.get(last).await
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_pause_is_what_the_server_asks_for_and_grows_with_failures_within_bounds() {
+        let ms = Duration::from_millis;
+        for (retry, failures, expected) in [
+            (None, 0, RETRY),
+            (None, 2, RETRY * 4),
+            (None, 40, MAX_BACKOFF),
+            (Some(ms(500)), 0, ms(500)),
+            (Some(ms(500)), 1, ms(1000)),
+            (Some(ms(0)), 0, MIN_RETRY),
+            (Some(ms(60_000)), 3, ms(60_000)),
+            (Some(ms(u64::MAX)), 0, MAX_RETRY),
+        ] {
+            assert_eq!(pause(retry, failures), expected, "{retry:?} {failures}");
+        }
+    }
 }
