@@ -217,8 +217,8 @@ def compare(place: Place, name: str, run: Run) -> bool:
 def main() -> int:
     runs = {**RUNS, **CLIENTS}
     parser = argparse.ArgumentParser()
-    parser.add_argument("root", type=pathlib.Path)
-    parser.add_argument("--keep", type=pathlib.Path, help="a folder for results and logs, which stay there")
+    parser.add_argument("root", type=lambda path: pathlib.Path(path).resolve())
+    parser.add_argument("--keep", type=lambda path: pathlib.Path(path).resolve(), help="a folder for results and logs, which stay there")
     parser.add_argument("runs", nargs="*", metavar="RUN", help=", ".join(runs))
     told = parser.parse_intermixed_args()
     if unknown := [name for name in told.runs if name not in runs]:
