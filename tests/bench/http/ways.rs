@@ -113,6 +113,8 @@ impl Home {
         );
         let made: serde_json::Value = serde_json::from_slice(&made.stdout).unwrap();
         let token = made["token"].as_str().expect("a token").to_owned();
+        // The compile cache is warm from here on: compiling takes time, and memory that is not given back.
+        drop(home.gate());
         Self { token, ..home }
     }
 
