@@ -5,6 +5,7 @@
 //! answer is said. What it means, and whether it may pass, is the session's to say.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -210,8 +211,19 @@ impl Front {
     ) -> Result<Response<Body>, Refusal> {
         let entry = self.session_of(asked.server, caller, asked.parts)?;
         let in_use = entry.in_use();
-        let mut exchange = entry.session.request(asked.line.clone(), None);
-        let first = match self.first(&mut exchange, asked.id).await? {
+        let mut going = Going {
+            exchange: Some(entry.session.request(asked.line.clone(), None)),
+            admitted: Some(admitted),
+            limit: self.config.limits.first_byte_timeout,
+        };
+        let first = match &mut going.exchange {
+            Some(exchange) => self.first(exchange, asked.id).await?,
+            None => None,
+        };
+        let (Some(exchange), admitted) = (going.exchange.take(), going.admitted.take()) else {
+            return Err(no_session());
+        };
+        let first = match first {
             None => return Err(no_session()),
             Some(Said::Answer { line, error }) => {
                 seen.error = error.is_some();
@@ -226,7 +238,7 @@ impl Front {
         };
         let slot = self.stream_slot(Some(asked.id))?;
         let stream = match first {
-            Ok(first) => entry.stream(first, said(exchange, Some(admitted), asked.id)),
+            Ok(first) => entry.stream(first, said(exchange, admitted, asked.id)),
             Err(answer) => entry.stream(Some(answer), Box::pin(stream::empty())),
         };
         let Some(reader) = stream.read(0) else {
@@ -475,6 +487,36 @@ fn said<T: Send + 'static>(exchange: Exchange, held: T, id: &str) -> Source {
             }
         },
     ))
+}
+
+/// A request of a session, before its answer has begun. It goes on when its client leaves, and so it counts as under way:
+/// until it is answered, or for as long as the answer to a client that stays may take.
+struct Going {
+    exchange: Option<Exchange>,
+    admitted: Option<Admitted>,
+    limit: Duration,
+}
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let (Some(mut exchange), Ok(runtime)) =
+            (self.exchange.take(), tokio::runtime::Handle::try_current())
+        else {
+            return;
+        };
+        let (admitted, limit) = (self.admitted.take(), self.limit);
+        runtime.spawn(async move {
+            let answered = async {
+                while let Some(said) = exchange.next().await {
+                    if matches!(said, Said::Answer { .. }) {
+                        return;
+                    }
+                }
+            };
+            let _ = tokio::time::timeout(limit, answered).await;
+            drop(admitted);
+        });
+    }
 }
 
 /// A session that no client knows of yet: closed when dropped.
