@@ -192,7 +192,12 @@ impl Front {
         let slot = self.stream_slot(Some(asked.id))?;
         // A subscription is no request under way: it stays open for as long as the client listens.
         let subscription = asked.method == "subscriptions/listen";
-        let source = said(exchange, (!subscription).then_some(admitted), asked.id);
+        let source = said(
+            session,
+            exchange,
+            (!subscription).then_some(admitted),
+            asked.id,
+        );
         let (holds, keep_alive) = (self.holds(asked.pass), self.config.limits.keep_alive);
         let mut events = Events::once(first.as_ref(), source, holds, keep_alive, slot);
         if subscription {
@@ -224,7 +229,9 @@ impl Front {
             return Err(no_session());
         };
         let first = match first {
-            None => return Err(no_session()),
+            None if entry.session.is_over().is_some() => return Err(no_session()),
+            // The client cancelled it, and gets no answer.
+            None => return Ok(reply::stream(Body::whole(""))),
             Some(Said::Answer { line, error }) => {
                 seen.error = error.is_some();
                 if seen.error || !asked.wants_events(&entry.session) {
@@ -238,7 +245,10 @@ impl Front {
         };
         let slot = self.stream_slot(Some(asked.id))?;
         let stream = match first {
-            Ok(first) => entry.stream(first, said(exchange, admitted, asked.id)),
+            Ok(first) => {
+                let session = entry.session.clone();
+                entry.stream(first, said(session, exchange, admitted, asked.id))
+            }
             Err(answer) => entry.stream(Some(answer), Box::pin(stream::empty())),
         };
         let Some(reader) = stream.read(0) else {
@@ -462,18 +472,21 @@ fn era(parts: &Parts, message: &Message<'_>) -> Result<Era, Refusal> {
     }
 }
 
-/// The messages of an exchange, the answer last. Should none come, an error takes its place. `held` is kept until then.
-fn said<T: Send + 'static>(exchange: Exchange, held: T, id: &str) -> Source {
+/// The messages of an exchange, the answer last. Should none come because the session ended, an error takes its place.
+/// `held` is kept until then.
+fn said<T: Send + 'static>(session: Arc<Session>, exchange: Exchange, held: T, id: &str) -> Source {
     let id: Box<str> = id.into();
     Box::pin(stream::unfold(
-        Some((exchange, held, id)),
+        Some((session, exchange, held, id)),
         |state| async move {
-            let (mut exchange, held, id) = state?;
+            let (session, mut exchange, held, id) = state?;
             loop {
                 return match exchange.next().await {
                     Some(Said::Streams) => continue,
-                    Some(Said::Message(line)) => Some((line, Some((exchange, held, id)))),
+                    Some(Said::Message(line)) => Some((line, Some((session, exchange, held, id)))),
                     Some(Said::Answer { line, .. }) => Some((line, None)),
+                    // The client cancelled it.
+                    None if session.is_over().is_none() => None,
                     None => {
                         let error = lines::error(
                             Some(&id),

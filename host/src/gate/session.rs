@@ -158,6 +158,8 @@ pub struct ToServer {
 pub struct Out {
     /// For the client, in order.
     pub client: Vec<ToClient>,
+    /// Exchanges whose client wants no answer any more, and gets none.
+    pub given_up: Vec<u64>,
     /// For the server, in order.
     pub server: Vec<ToServer>,
     /// Work to be done, with the exchange whose answer waits for it, if one alone does.

@@ -111,7 +111,8 @@ impl Exchange {
         self.number
     }
 
-    /// What comes next; none after the answer, or if the session ended without one. Work for the request is done while
+    /// What comes next; none after the answer, or if there will be none: the
+    /// session ended, or the client said that it wants none. Work for the request is done while
     /// this is polled. May be dropped and called again.
     pub async fn next(&mut self) -> Option<Said> {
         if self.answered {

@@ -32,12 +32,17 @@ impl Session {
         state.core.on_quiet();
         let Out {
             client,
+            given_up,
             server,
             jobs,
             end,
         } = state.core.take();
         for said in client {
             state.hand(said);
+        }
+        for exchange in given_up {
+            state.feeds.remove(&exchange);
+            state.names.remove(&exchange);
         }
         for message in server {
             match &state.server {

@@ -286,15 +286,20 @@ impl Core {
         let id = self.key_of(id, None);
         match self.open.get(&id) {
             Some(Open::Parked) => {
+                self.out.given_up.push(id.exchange);
                 self.parked.retain(|ask| ask.id != id);
                 self.close(&id);
             }
-            Some(Open::Judging) => self.cancel(id),
+            Some(Open::Judging) => {
+                self.out.given_up.push(id.exchange);
+                self.cancel(id);
+            }
             Some(Open::Forwarded(forwarded)) => {
                 // MCP, basic/utilities/cancellation: `initialize` must not be cancelled.
                 if matches!(forwarded.what, Sent::Initialize) {
                     return;
                 }
+                self.out.given_up.push(id.exchange);
                 self.cancel(id);
                 self.forward(Permit::protocol(Protocol::Progress, line), On::Other);
             }

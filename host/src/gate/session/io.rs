@@ -242,6 +242,8 @@ impl<R: AsyncRead + Unpin, W: AsyncWrite + Unpin> Session<R, W> {
     fn spread(&mut self) {
         let Out {
             client,
+            // On one stream there is nothing to end.
+            given_up: _,
             server,
             jobs,
             end,
