@@ -21,6 +21,7 @@ mod http_attacks;
 mod http_attacks_callers;
 mod http_attacks_servers;
 mod http_filtering;
+mod http_front;
 mod http_lifecycle;
 mod invariants;
 mod ledger;

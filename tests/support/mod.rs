@@ -19,7 +19,7 @@ pub(crate) mod hostile;
 pub(crate) use client::{Answer, Client};
 pub(crate) use fixture::{Fixture, prompt, resource, template, tool};
 pub(crate) use home::{Home, example, golden};
-pub(crate) use http::{Event, Response, Socket, outcome};
+pub(crate) use http::{Event, Events, Response, Socket, outcome};
 pub(crate) use operator::{Output, rows};
 pub(crate) use scene::Scene;
 pub(crate) use serve::{Era, Mcp, Request, Serve, encoded};
