@@ -20,6 +20,7 @@ mod hostile_servers;
 mod http_attacks;
 mod http_attacks_callers;
 mod http_attacks_servers;
+mod http_auth;
 mod http_filtering;
 mod http_front;
 mod http_lifecycle;

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use serde::Serialize;
 
-use super::{Context, Failed};
+use super::{Context, Failed, token};
 use crate::front::FrontError;
 use crate::front::auth::Secret;
 use crate::front::run::{ServeError, Serving, run as serve};
@@ -104,34 +104,12 @@ fn tell(context: &Context, serving: &Serving) {
     for Endpoint { name, url } in &servers {
         context.out.warning(&format!("server {name}: {url}"));
     }
-    if let Some(token) = &serving.token {
-        context.out.warning(&entry(token.text(), &servers));
+    if let Some(secret) = &serving.token {
+        let names: Vec<_> = servers.iter().map(|server| server.name).collect();
+        context
+            .out
+            .warning(&token::first_text(&serving.base, &names, secret));
     }
-}
-
-/// What to paste into a client, with the first token in it.
-fn entry(token: &str, servers: &[Endpoint<'_>]) -> String {
-    let authorization = format!("Bearer {token}");
-    let clients: serde_json::Map<_, _> = servers
-        .iter()
-        .map(|Endpoint { name, url }| {
-            let headers = serde_json::json!({ "Authorization": authorization });
-            let entry = serde_json::json!({ "type": "http", "url": url, "headers": headers });
-            ((*name).to_owned(), entry)
-        })
-        .collect();
-    let entry = serde_json::json!({ "mcpServers": clients });
-    let mut text = format!(
-        "callers need a token. This is the first, named `default`; it is not shown again:\n\n{token}\n\nFor a client \
-         that reads JSON:\n\n{entry:#}\n"
-    );
-    for Endpoint { name, url } in servers {
-        text.push_str(&format!(
-            "\nclaude mcp add --transport http {name} {url} --header \"Authorization: {authorization}\""
-        ));
-    }
-    text.push_str("\n\nMake others with `witgate token new NAME`, and revoke this one with `witgate token revoke default`.");
-    text
 }
 
 /// Returns whenever the process is told to stop.

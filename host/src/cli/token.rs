@@ -12,7 +12,7 @@ use super::{Context, Failed, output};
 use crate::config::{AuthConfig, Config, HttpConfig};
 use crate::front::auth::Secret;
 use crate::front::auth::tokens::{self, FIRST, Listed, Token, TokenError};
-use crate::ledger::{Ledger, now_ms};
+use crate::ledger::now_ms;
 use crate::setup;
 
 /// The longest life of a token: more is meant as none.
@@ -96,24 +96,11 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     }
 }
 
-/// The token that the first start makes, if `http` asks for tokens and there never was one in this ledger. The caller
-/// shows it, once, with [`entries`].
-#[allow(dead_code, reason = "`witgate serve` calls it")]
-pub(super) async fn first(
-    http: &HttpConfig,
-    ledger: &dyn Ledger,
-) -> Result<Option<Secret>, Failed> {
-    match http.auth {
-        AuthConfig::Token => Ok(tokens::first(ledger, now_ms()).await?),
-        AuthConfig::Jwt(_) | AuthConfig::None => Ok(None),
-    }
-}
-
 /// What to say of the token that the first start made. `base` is the gate's URL, without a slash at its end.
-#[allow(dead_code, reason = "`witgate serve` calls it")]
 pub(super) fn first_text(base: &str, servers: &[&str], secret: &Secret) -> String {
     format!(
-        "A token was made, named `{FIRST}`. It is shown this once:\n\n{}\n\n{}",
+        "callers need a token. This is the first, named `{FIRST}`; it is shown this once:\n\n{}\n\n{}\nMake others with \
+         `witgate token new NAME`, and revoke this one with `witgate token revoke {FIRST}`.",
         secret.text(),
         entries(base, servers, secret.text())
     )
