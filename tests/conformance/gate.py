@@ -8,16 +8,16 @@ import threading
 
 
 class Gate:
-    """`witgate serve`, ready once made. `server`: the lines of `[server.it]` that say what it is."""
+    """`witgate serve`, ready once made. `server`: the lines of `[server.NAME]` that say what it is."""
 
-    def __init__(self, witgate: pathlib.Path, place: pathlib.Path, server: list[str]):
+    def __init__(self, witgate: pathlib.Path, place: pathlib.Path, server: list[str], name: str = "it"):
         home = place / "home"
         config = home / "config" / "witgate"
         for folder in (config, home / "state"):
             folder.mkdir(parents=True, mode=0o700)
         lines = [
             "version = 1", "[http]", 'listen = "127.0.0.1:0"', 'auth = "none"',
-            "[server.it]", 'standing = "trusted"', "auto_approve_tool_changes = true", *server,
+            f"[server.{name}]", 'standing = "trusted"', "auto_approve_tool_changes = true", *server,
         ]
         (config / "witgate.toml").write_text("\n".join(lines) + "\n", encoding="utf-8")
         (config / "witgate.toml").chmod(0o600)

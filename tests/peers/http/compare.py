@@ -120,12 +120,14 @@ def compare(name: str, client: Client, base: pathlib.Path) -> bool:
         with Server(command, here / "direct.log") as server:
             direct = client.run(server.url, steps, here / "client-direct.log")
         ways = {}
+        # The inspector changes every path that does not end in `/mcp`.
+        called = "mcp" if client.mode == "http" else "it"
         with Server(command, here / "server.log") as server:
-            with Gate(DEBUG / "witgate", here / "http", [f"url = {json.dumps(server.url)}"]) as gate:
+            with Gate(DEBUG / "witgate", here / "http", [f"url = {json.dumps(server.url)}"], called) as gate:
                 ways["http"] = client.run(gate.url, steps, here / "client-http.log")
         if kind != "python":
             lines = [f"command = {json.dumps(command[0])}", f"args = {json.dumps([*command[1:], '--stdio'])}"]
-            with Gate(DEBUG / "witgate", here / "stdio", lines) as gate:
+            with Gate(DEBUG / "witgate", here / "stdio", lines, called) as gate:
                 ways["stdio"] = client.run(gate.url, steps, here / "client-stdio.log")
         for way, gated in ways.items():
             different = differences(direct, gated)
