@@ -1,11 +1,13 @@
 //! POST: one message of a client's, of either era.
 //!
-//! Knows which era a message is of ("Backward Compatibility with Initialization-Based Versions", 2026-07-28,
-//! Versioning), which session it belongs to, and how its answer travels: as one JSON body, or as events if more than the
+//! Knows which session it belongs to, and how its answer travels: as one JSON body, or as events if more than the
 //! answer is said. What it means, and whether it may pass, is the session's to say.
 
+mod answers;
+mod era;
+mod under_way;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream;
@@ -14,8 +16,8 @@ use http::{HeaderValue, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::auth::{Admission, Pass};
-use super::events::{Events, Source};
-use super::headers::{self, PROTOCOL_VERSION, SESSION_ID};
+use super::events::Events;
+use super::headers::{self, SESSION_ID};
 use super::limits::{Admitted, Full};
 use super::metrics::{self, Seen};
 use super::reply::{self, Body, Refusal};
@@ -23,15 +25,15 @@ use super::sessions::{Entry, NoRoom};
 use super::{Front, body, listen, modern, sse};
 use crate::audit::{Outcome, Record};
 use crate::chain::convert::Caller;
-use crate::gate::serve::{Exchange, OpenError, Said, Session};
+use crate::gate::serve::{Exchange, Said, Session};
 use crate::mcp::headers::HEADER_MISMATCH;
-use crate::mcp::method::{self, ClientRequest, REVISIONS};
-use crate::mcp::stateless;
-use crate::wire::envelope::{
-    INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND, PARSE_ERROR,
-};
-use crate::wire::reply as lines;
+use crate::mcp::method::{self, ClientRequest};
+use crate::wire::envelope::{INTERNAL_ERROR, INVALID_REQUEST};
 use crate::wire::{Malformed, Message, WireLimits, parse};
+pub(super) use answers::no_session;
+use answers::{cannot_open, ended, malformed, status_of};
+use era::{Era, era};
+use under_way::{Going, Unclaimed, said};
 
 /// After how many seconds a client that was turned away for want of room may try again.
 pub(super) const RETRY_S: u32 = 1;
@@ -436,258 +438,5 @@ impl Front {
             codes: vec![("witgate".into(), reason.to_owned())],
             ..Record::default()
         });
-    }
-}
-
-/// Which kind of revision a message is of.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Era {
-    /// 2025-11-25 and earlier: it belongs to a session.
-    Legacy,
-    /// 2026-07-28: it stands for itself.
-    Modern,
-}
-
-/// Of which era a message is. An `initialize` opens a session, unless body and header both say that it is of 2026-07-28,
-/// which has no such method; otherwise the body's word counts, then the header's. Without either it is of a session.
-fn era(parts: &Parts, message: &Message<'_>) -> Result<Era, Refusal> {
-    let (method, params) = match message {
-        Message::Request { method, params, .. } | Message::Notification { method, params } => {
-            (&**method, *params)
-        }
-        Message::Result { .. } | Message::Error { .. } => ("", None),
-    };
-    let discovers = method == "server/discover" && !parts.headers.contains_key(SESSION_ID);
-    if method != "initialize" && (discovers || stateless::names_revision(params)) {
-        return Ok(Era::Modern);
-    }
-    let version = headers::one(&parts.headers, &PROTOCOL_VERSION)
-        .map_err(|error| headers::unusable(&error))?;
-    match version {
-        None => Ok(Era::Legacy),
-        Some(version) if REVISIONS.contains(&version) => Ok(Era::Legacy),
-        Some(stateless::REVISION) if stateless::names_revision(params) => Ok(Era::Modern),
-        Some(version) if method == "initialize" => listen::known(version).map(|()| Era::Legacy),
-        Some(_) => Ok(Era::Modern),
-    }
-}
-
-/// The messages of an exchange, the answer last. Should none come because the session ended, an error takes its place.
-/// `held` is kept until then.
-fn said<T: Send + 'static>(session: Arc<Session>, exchange: Exchange, held: T, id: &str) -> Source {
-    let id: Box<str> = id.into();
-    Box::pin(stream::unfold(
-        Some((session, exchange, held, id)),
-        |state| async move {
-            let (session, mut exchange, held, id) = state?;
-            loop {
-                return match exchange.next().await {
-                    Some(Said::Streams) => continue,
-                    Some(Said::Message(line)) => Some((line, Some((session, exchange, held, id)))),
-                    Some(Said::Answer { line, .. }) => Some((line, None)),
-                    // The client cancelled it.
-                    None if session.is_over().is_none() => None,
-                    None => {
-                        let error = lines::error(
-                            Some(&id),
-                            INTERNAL_ERROR,
-                            "the session ended before the answer came",
-                            None,
-                        );
-                        Some((error.into(), None))
-                    }
-                };
-            }
-        },
-    ))
-}
-
-/// A request of a session, before its answer has begun. It goes on when its client leaves, and so it counts as under way:
-/// until it is answered, or for as long as the answer to a client that stays may take.
-struct Going {
-    exchange: Option<Exchange>,
-    admitted: Option<Admitted>,
-    limit: Duration,
-}
-
-impl Drop for Going {
-    fn drop(&mut self) {
-        let (Some(mut exchange), Ok(runtime)) =
-            (self.exchange.take(), tokio::runtime::Handle::try_current())
-        else {
-            return;
-        };
-        let (admitted, limit) = (self.admitted.take(), self.limit);
-        runtime.spawn(async move {
-            let answered = async {
-                while let Some(said) = exchange.next().await {
-                    if matches!(said, Said::Answer { .. }) {
-                        return;
-                    }
-                }
-            };
-            let _ = tokio::time::timeout(limit, answered).await;
-            drop(admitted);
-        });
-    }
-}
-
-/// A session that no client knows of yet: closed when dropped.
-struct Unclaimed(Option<Arc<Session>>);
-
-impl Drop for Unclaimed {
-    fn drop(&mut self) {
-        if let (Some(session), Ok(runtime)) = (self.0.take(), tokio::runtime::Handle::try_current())
-        {
-            runtime.spawn(async move { session.close().await });
-        }
-    }
-}
-
-/// `404` for a session that there is not, or not any more, or not for this caller: the same for all of these, so that
-/// nobody learns of another's. The client begins anew (2025-11-25, "Session Management", 4).
-pub(super) fn no_session() -> Refusal {
-    Refusal::rpc(
-        StatusCode::NOT_FOUND,
-        None,
-        INVALID_REQUEST,
-        "there is no such session: begin a new one with `initialize`",
-    )
-}
-
-/// `502` for a session that ended before its answer.
-fn ended(session: &Session, id: &str) -> Refusal {
-    let why = session.is_over().unwrap_or_default();
-    tracing::warn!(server = session.server(), "a session ended: {why}");
-    Refusal::rpc(
-        StatusCode::BAD_GATEWAY,
-        Some(id),
-        INTERNAL_ERROR,
-        "the server's session ended before the answer came",
-    )
-}
-
-/// The refusal of a message that was not understood.
-fn malformed(error: &Malformed) -> Refusal {
-    Refusal::rpc(
-        StatusCode::BAD_REQUEST,
-        error.id.as_ref().map(|id| id.raw()),
-        error.code,
-        error.reason.clone(),
-    )
-}
-
-/// What a client is told if its server cannot be reached; why is the operator's to know.
-fn cannot_open(error: &OpenError, id: &str) -> Refusal {
-    let refused = |status, code, text: String| Refusal::rpc(status, Some(id), code, text);
-    match error {
-        OpenError::UnknownServer(_) => {
-            refused(StatusCode::NOT_FOUND, INVALID_REQUEST, error.to_string())
-        }
-        OpenError::TooMany { .. } => refused(
-            StatusCode::SERVICE_UNAVAILABLE,
-            INTERNAL_ERROR,
-            error.to_string(),
-        )
-        .retry_after(RETRY_S),
-        OpenError::Meta(_) => refused(StatusCode::BAD_REQUEST, INVALID_PARAMS, error.to_string()),
-        OpenError::Server(_) | OpenError::Launch(_) => {
-            tracing::error!("{error}");
-            refused(
-                StatusCode::BAD_GATEWAY,
-                INTERNAL_ERROR,
-                "the server cannot be started; the gate's log says why".into(),
-            )
-        }
-    }
-}
-
-/// The status of an answer of 2026-07-28 (Streamable HTTP, "Server Validation" and "Protocol Version Header"; Overview,
-/// "Per-request protocol fields").
-fn status_of(error: Option<i64>) -> StatusCode {
-    match error {
-        Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
-        Some(
-            HEADER_MISMATCH
-            | modern::MISSING_CAPABILITY
-            | stateless::UNSUPPORTED_PROTOCOL_VERSION
-            | PARSE_ERROR
-            | INVALID_REQUEST,
-        ) => StatusCode::BAD_REQUEST,
-        _ => StatusCode::OK,
-    }
-}
-
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-mod tests {
-    use super::*;
-    use http::Request;
-
-    const META: &str =
-        r#""params":{"_meta":{"io.modelcontextprotocol/protocolVersion":"2026-07-28"}}"#;
-
-    fn era_of(headers: &[(&str, &str)], line: &str) -> Option<Era> {
-        let mut request = Request::post("/mcp/x");
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let (parts, ()) = request.body(()).unwrap().into_parts();
-        let envelope = parse(line.as_bytes(), &WireLimits::default()).unwrap();
-        era(&parts, &envelope.message).ok()
-    }
-
-    #[test]
-    fn the_era_is_the_bodys_word_then_the_headers() {
-        let call = r#"{"jsonrpc":"2.0","id":1,"method":"tools/list"}"#;
-        let modern = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"tools/list",{META}}}"#);
-        let version = |value| [("mcp-protocol-version", value)];
-        assert_eq!(era_of(&[], call), Some(Era::Legacy));
-        assert_eq!(era_of(&version("2025-03-26"), call), Some(Era::Legacy));
-        assert_eq!(era_of(&version("2026-07-28"), call), Some(Era::Modern));
-        assert_eq!(era_of(&version("9999-01-01"), call), Some(Era::Modern));
-        assert_eq!(era_of(&[], &modern), Some(Era::Modern));
-        assert_eq!(era_of(&version("2025-11-25"), &modern), Some(Era::Modern));
-        assert_eq!(
-            era_of(&[("mcp-session-id", "x")], &modern),
-            Some(Era::Modern),
-            "a session id says nothing in this revision"
-        );
-    }
-
-    #[test]
-    fn initialize_opens_a_session_and_discover_never_needs_one() {
-        let initialize = format!(r#"{{"jsonrpc":"2.0","id":1,"method":"initialize",{META}}}"#);
-        assert_eq!(era_of(&[], &initialize), Some(Era::Legacy));
-        let modern = [("mcp-protocol-version", "2026-07-28")];
-        assert_eq!(era_of(&modern, &initialize), Some(Era::Modern));
-        let plain = r#"{"jsonrpc":"2.0","id":1,"method":"initialize"}"#;
-        assert_eq!(era_of(&modern, plain), None);
-        let discover = r#"{"jsonrpc":"2.0","id":1,"method":"server/discover"}"#;
-        assert_eq!(era_of(&[], discover), Some(Era::Modern));
-        assert_eq!(
-            era_of(&[("mcp-session-id", "x")], discover),
-            Some(Era::Legacy)
-        );
-        let answer = r#"{"jsonrpc":"2.0","id":1,"result":{}}"#;
-        assert_eq!(era_of(&[], answer), Some(Era::Legacy));
-    }
-
-    #[test]
-    fn errors_of_the_protocol_have_statuses_of_their_own_and_others_none() {
-        for (error, status) in [
-            (None, 200),
-            (Some(-32601), 404),
-            (Some(-32020), 400),
-            (Some(-32021), 400),
-            (Some(-32022), 400),
-            (Some(-32700), 400),
-            (Some(-32600), 400),
-            (Some(-32602), 200),
-            (Some(-32603), 200),
-            (Some(1), 200),
-        ] {
-            assert_eq!(status_of(error), status, "{error:?}");
-        }
     }
 }
