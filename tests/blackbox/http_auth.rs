@@ -329,6 +329,31 @@ fn an_address_that_others_reach_needs_authentication_and_tls() {
         .says(&["no.pem: cannot be read", "[http.tls]"]);
 }
 
+/// A running gate goes on with what was good, so the doctor must say what is not.
+#[test]
+fn the_doctor_names_what_callers_cannot_be_known_by() {
+    let home = Home::new();
+    home.configure_http(&format!(
+        "auth = \"jwt\"\n[http.tls]\ncert = {:?}\nkey = {:?}\n[http.jwt]\nissuer = \"https://i\"\naudience = \
+         \"a\"\njwks_file = {:?}\n",
+        fixture("tls/one.cert.pem"),
+        fixture("tls/two.key.pem"),
+        fixture("keys/rsa.pem")
+    ));
+    home.run(&["doctor"]).exits(1).says(&[
+        "two.key.pem cannot be used together",
+        "[http.tls]",
+        "rsa.pem: is no JWK set",
+        "[http.jwt]",
+    ]);
+    home.configure_http("auth = \"none\"\n");
+    home.run(&["doctor"])
+        .done()
+        .says(&["beware", "auth = \"token\""]);
+    home.configure_http("");
+    home.run(&["doctor"]).done().says(&["All is well"]);
+}
+
 #[test]
 fn without_authentication_whoever_comes_is_anonymous() {
     let upstream = Upstream::new([tool("a", "")]);

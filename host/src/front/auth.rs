@@ -18,7 +18,7 @@ use bytes::Bytes;
 use http::{HeaderMap, Response};
 
 use crate::chain::convert::Caller;
-use crate::config::{AuthConfig, HttpConfig};
+use crate::config::{AuthConfig, HttpConfig, JwksSource, JwtConfig};
 use crate::gate::host::{MAX_LEDGER_AGE, now_ms};
 use crate::ledger::Ledger;
 use bearer::Presented;
@@ -185,6 +185,14 @@ impl Authenticator {
         Err(Challenge::unavailable(
             "The gate's ledger cannot be read, so nobody can be known; try again later",
         ))
+    }
+}
+
+/// Whether the JWKS file that a configuration names can be used; a URL is not asked.
+pub fn check_keys(config: &JwtConfig) -> Result<(), KeysError> {
+    match &config.keys {
+        JwksSource::File(path) => jwt::source::check(path),
+        JwksSource::Url(_) => Ok(()),
     }
 }
 

@@ -4,6 +4,7 @@
 //! that needs the patient well is none. Writes nothing. Knows nothing of terminals.
 
 mod host;
+mod http;
 mod servers;
 #[cfg(test)]
 mod tests;
@@ -196,6 +197,7 @@ pub async fn examine(visit: &Visit) -> Report {
     let scratch = ledger::in_memory_over(Arc::clone(&ledger));
     let policies = host::policies(&config, &places, &scratch, &mut report).await;
     host::audit(&config, &places, &*ledger, &mut report).await;
+    http::examine(&config, &*ledger, &mut report);
     let operator = Operator::new(&policies, Arc::clone(&ledger), String::new());
     servers::examine(&config, &operator, &ledger, &mut report).await;
     let wrong = |problem: &Problem| problem.severity == Severity::Error;

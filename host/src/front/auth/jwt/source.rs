@@ -4,7 +4,7 @@
 //! for a limited time only: an issuer that takes a key back must be heard.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::PoisonError;
 use std::sync::{Arc, RwLock};
 use std::time::{Duration, Instant};
@@ -107,11 +107,7 @@ impl Source {
     pub(super) fn open(source: &JwksSource) -> Result<Self, KeysError> {
         match source {
             JwksSource::File(path) => {
-                let (file, [text]) = Watched::open([path.as_path()])?;
-                let keys = KeySet::parse(&text).map_err(|source| KeysError::NoKeySet {
-                    path: path.clone(),
-                    source,
-                })?;
+                let (file, keys) = read(path)?;
                 Ok(Self::File {
                     path: path.clone(),
                     file,
@@ -188,6 +184,20 @@ impl Source {
             },
         }
     }
+}
+
+/// Whether a file holds a set of keys.
+pub(in crate::front::auth) fn check(path: &Path) -> Result<(), KeysError> {
+    read(path).map(|_| ())
+}
+
+fn read(path: &Path) -> Result<(Watched<1>, KeySet), KeysError> {
+    let (file, [text]) = Watched::open([path])?;
+    let keys = KeySet::parse(&text).map_err(|source| KeysError::NoKeySet {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok((file, keys))
 }
 
 impl Fetched {
