@@ -60,6 +60,7 @@ CLIENTS = {
         "conformance-0.2",
         ["--spec-version", "2025-11-25"],
         ways=("gate",),
+        passing=20,
         scenarios=(
             "initialize", "tools_call", "elicitation-sep1034-client-defaults", "sse-retry",
             "json-schema-2020-12-preservation",
@@ -69,6 +70,7 @@ CLIENTS = {
         "conformance-0.2",
         ["--spec-version", "2026-07-28"],
         ways=("gate",),
+        passing=62,
         scenarios=(
             "tools_call", "request-metadata", "sep-2322-client-request-state", "http-standard-headers",
             "http-custom-headers", "http-invalid-tool-headers", "json-schema-ref-no-deref",
