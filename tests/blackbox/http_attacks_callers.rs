@@ -483,6 +483,13 @@ fn streams_that_were_left_are_given_back(era: Era) {
         });
         events.close();
     }
+    // One who will send nothing more is gone too: nobody could tell it from a connection that is left half open.
+    let mut half = until("a stream", || {
+        let mut socket = scene.mcp.listening().open();
+        (socket.head().unwrap().status == 200).then_some(socket)
+    });
+    half.half_close();
+    assert!(half.is_closed());
     scene.mcp.call("a").ran();
 }
 

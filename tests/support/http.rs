@@ -167,6 +167,11 @@ impl Socket {
         let _ = self.stream.shutdown(Shutdown::Both);
     }
 
+    /// Says that nothing more will be sent, and goes on reading.
+    pub(crate) fn half_close(&self) {
+        self.stream.shutdown(Shutdown::Write).unwrap();
+    }
+
     /// Reads more; false at the end.
     fn more(&mut self) -> bool {
         let mut chunk = [0; 16 << 10];
