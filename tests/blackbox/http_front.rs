@@ -451,9 +451,9 @@ fn the_first_start_shows_a_token_once() {
     let mut lines = BufReader::new(first.stderr.take().unwrap()).lines();
     let token = loop {
         let line = lines.next().expect("a token").unwrap();
-        if let Some(entry) = line.strip_prefix("claude mcp add ") {
-            let (_, token) = entry.split_once("Bearer ").unwrap();
-            break token.trim_matches('"').to_owned();
+        if let Some(at) = line.find("wg_") {
+            let told = line[at..].split(|c: char| !c.is_ascii_alphanumeric() && !"-_".contains(c));
+            break told.take(1).collect::<String>();
         }
     };
     let pid = rustix::process::Pid::from_child(&first);
