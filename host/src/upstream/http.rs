@@ -25,6 +25,7 @@
 //!
 //! In 2026-07-28: post everything as [`Era::Stateless`].
 
+mod body;
 mod error;
 mod events;
 mod link;
@@ -35,12 +36,13 @@ pub mod sse;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use http::header::{self, HeaderName};
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::Full;
 use hyper::body::{Body, Incoming};
 
+use body::{Content, Unread, content};
 pub use error::UpstreamError;
 pub use events::Events;
 use events::Purpose;
@@ -355,41 +357,16 @@ impl Connection {
         Err(self.status(status))
     }
 
-    /// The whole of a body that is one message, on one line. Not copied if it came in one piece.
-    async fn whole(&self, mut link: Link, mut body: Incoming) -> Result<Bytes, UpstreamError> {
-        let limit = self.limit();
-        if body.size_hint().lower() > limit as u64 {
-            return Err(self.too_large());
-        }
-        let mut first = Bytes::new();
-        let mut all = BytesMut::new();
-        loop {
-            match link.read(&mut body).await {
-                None => break,
-                Some(Err(source)) => return Err(self.broken(source)),
-                Some(Ok(chunk)) => {
-                    if first.len() + all.len() + chunk.len() > limit {
-                        return Err(self.too_large());
-                    }
-                    if first.is_empty() && all.is_empty() {
-                        first = chunk;
-                    } else {
-                        if all.is_empty() {
-                            let known = usize::try_from(body.size_hint().lower()).unwrap_or(0);
-                            all.reserve(first.len() + chunk.len() + known);
-                            all.extend_from_slice(&first);
-                            first = Bytes::new();
-                        }
-                        all.extend_from_slice(&chunk);
-                    }
-                }
+    /// The whole of a body that is one message.
+    async fn whole(&self, mut link: Link, body: Incoming) -> Result<Bytes, UpstreamError> {
+        match body::whole(&mut link, body, self.limit()).await {
+            Ok(line) => {
+                self.pool().put(link, None);
+                Ok(line)
             }
-            if body.is_end_stream() {
-                break;
-            }
+            Err(Unread::TooLarge) => Err(self.too_large()),
+            Err(Unread::Broken(source)) => Err(self.broken(source)),
         }
-        self.pool().put(link, None);
-        Ok(one_line(if all.is_empty() { first } else { all.freeze() }))
     }
 
     fn stateless_headers(&self, version: &str, about: &About<'_>) -> HeaderMap {
@@ -466,53 +443,6 @@ impl Connection {
             content_type,
         }
     }
-}
-
-/// What a body is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Content {
-    Json,
-    Stream,
-    Other,
-}
-
-fn content<T>(answer: &Response<T>) -> Content {
-    let headers = answer.headers();
-    let encoded = headers
-        .get_all(header::CONTENT_ENCODING)
-        .iter()
-        .any(|value| !value.as_bytes().eq_ignore_ascii_case(b"identity"));
-    let mut types = headers.get_all(header::CONTENT_TYPE).iter();
-    let (Some(written), None, false) = (types.next(), types.next(), encoded) else {
-        return Content::Other;
-    };
-    let written = written.as_bytes();
-    let end = memchr::memchr(b';', written).unwrap_or(written.len());
-    let kind = written[..end].trim_ascii();
-    if kind.eq_ignore_ascii_case(b"application/json") {
-        Content::Json
-    } else if kind.eq_ignore_ascii_case(b"text/event-stream") {
-        Content::Stream
-    } else {
-        Content::Other
-    }
-}
-
-/// A message without line breaks and without white space around it. In JSON a line break is white space wherever it may
-/// stand at all, so that a space says the same.
-fn one_line(message: Bytes) -> Bytes {
-    let trimmed = message.trim_ascii();
-    let message = message.slice_ref(trimmed);
-    if memchr::memchr2(b'\n', b'\r', &message).is_none() {
-        return message;
-    }
-    let mut copy = BytesMut::from(message);
-    for byte in copy.iter_mut() {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    copy.freeze()
 }
 
 #[cfg(test)]

@@ -11,9 +11,10 @@ use bytes::Bytes;
 use http::HeaderValue;
 use hyper::body::Incoming;
 
+use super::body::one_line;
 use super::link::Link;
 use super::sse::{Event, Parser};
-use super::{Connection, UpstreamError, one_line};
+use super::{Connection, UpstreamError};
 
 /// How long to wait before connecting again, unless the server says otherwise.
 const RETRY: Duration = Duration::from_secs(1);
