@@ -18,6 +18,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 use crate::chain::convert::Caller;
+use crate::config::Config;
 use crate::gate::wrap::{Typed, WrapError, observer, resolve};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::{Commit, Op};
@@ -98,11 +99,20 @@ impl Gateway {
                 let left = crate::ledger::health::leftovers(&gateway.host.ledger.snapshot());
                 gateway.write_down(left).await;
             }
+            let mut config: Option<Arc<Config>> = None;
             loop {
                 tokio::time::sleep(SWEEP).await;
                 let Some(gateway) = weak.upgrade() else {
                     return;
                 };
+                let now = gateway.host.config.load_full();
+                if !config
+                    .as_ref()
+                    .is_some_and(|before| Arc::ptr_eq(before, &now))
+                {
+                    gateway.end_of_other_servers();
+                    config = Some(now);
+                }
                 gateway.sweep(Instant::now());
                 let health = gateway.board.changes(&gateway.by_server());
                 gateway.write_down(health).await;
@@ -241,6 +251,23 @@ impl Gateway {
         if let Err(error) = self.host.ledger.commit(commit).await {
             tracing::warn!("{error}");
             lock(&self.ended).extend(ended);
+        }
+    }
+
+    /// Ends the sessions with servers that the configuration names no longer, or otherwise.
+    fn end_of_other_servers(&self) {
+        let open: Vec<_> = lock(&self.open).iter().filter_map(Weak::upgrade).collect();
+        for session in open {
+            let same = self
+                .entry(session.server())
+                .is_ok_and(|entry| entry.upstream == session.entry.upstream);
+            if !same && session.is_over().is_none() {
+                tracing::info!(
+                    server = session.server(),
+                    "a session ends: the configuration has changed"
+                );
+                session.end("the configuration has changed");
+            }
         }
     }
 

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::mpsc;
 
@@ -131,6 +132,13 @@ impl Exchange {
         let said = said?;
         self.queued.fetch_sub(said.len(), Ordering::Relaxed);
         self.answered = matches!(said, Said::Answer { .. });
+        // What is left of the work is mostly nothing, and not worth a task of its own.
+        if self.answered
+            && let Some(work) = &mut self.work
+            && work.now_or_never().is_some()
+        {
+            self.work = None;
+        }
         Some(said)
     }
 }
@@ -144,9 +152,12 @@ impl Drop for Exchange {
             self.session.forget(number);
             self.session
                 .drive(None, |core| core.on_exchange_gone(number));
-        } else if let Some(work) = self.work.take() {
+            return;
+        }
+        if let Some(work) = self.work.take() {
             self.session.begin(work);
         }
+        self.session.quiet();
     }
 }
 

@@ -204,9 +204,11 @@ pub(super) async fn post(session: &Arc<Session>, own: Option<u64>, message: ToSe
     match posted {
         Ok(Posted::Message { line, .. }) => {
             deliver(session, &remote, own, origin, line).await;
-            session
-                .unanswered(&on, "the server answered something else")
-                .await;
+            if session.lock().core.awaits(&on) {
+                session
+                    .unanswered(&on, "the server answered something else")
+                    .await;
+            }
         }
         Ok(Posted::Stream(events)) => stream(session, &remote, own, origin, &on, events).await,
         Ok(Posted::Accepted) => session.unanswered(&on, "the server gave no answer").await,

@@ -18,7 +18,7 @@ use crate::chain::convert::Caller;
 use crate::gate::session::{Core, Opening, Tasks};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
-use crate::mcp::stateless::Names;
+use crate::mcp::stateless::{Names, names};
 use crate::upstream::Upstream;
 use crate::wire::{Frame, WireLimits};
 
@@ -55,8 +55,24 @@ pub(super) struct State {
     last_used: Instant,
     /// Ids and progress tokens in use, where the server does not tell requests apart by their streams.
     pub(super) names: HashMap<u64, Names>,
-    /// Names of a request that is about to come.
-    reserved: Option<Names>,
+    /// Names of requests that are about to come.
+    reserved: Vec<Names>,
+}
+
+impl State {
+    /// What was reserved for a request is its own from now on.
+    fn take_reserved(&mut self, number: u64, frame: &Frame) {
+        if self.reserved.is_empty() {
+            return;
+        }
+        if let Frame::Line(line) = frame {
+            let named = names(line);
+            if let Some(at) = self.reserved.iter().position(|reserved| *reserved == named) {
+                let reserved = self.reserved.swap_remove(at);
+                self.names.insert(number, reserved);
+            }
+        }
+    }
 }
 
 /// The server's end.
@@ -121,7 +137,7 @@ impl Session {
                 next: 0,
                 last_used: now,
                 names: HashMap::new(),
-                reserved: None,
+                reserved: Vec::new(),
             }),
             look: Notify::new(),
             over: OnceLock::new(),
@@ -187,7 +203,7 @@ impl Session {
             .chain(&state.reserved)
             .any(|used| used.clash(names));
         if !taken {
-            state.reserved = Some(names.clone());
+            state.reserved.push(names.clone());
         }
         !taken
     }
@@ -218,9 +234,7 @@ impl Session {
         if self.over.get().is_none() {
             state.feeds.insert(number, feed);
         }
-        if let Some(names) = state.reserved.take() {
-            state.names.insert(number, names);
-        }
+        state.take_reserved(number, &frame);
         state.last_used = Instant::now();
         let now = state.last_used;
         state.core.at(now);
@@ -347,6 +361,14 @@ impl Session {
         }
     }
 
+    /// Everything due was said: instances that were used are made ready again. Once the answer is on its way, so that
+    /// nobody waits for it.
+    pub(super) fn quiet(self: &Arc<Self>) {
+        let mut state = self.lock();
+        state.core.on_quiet();
+        self.spread(&mut state, None, &mut Vec::new());
+    }
+
     /// Tells the core of something, does what comes of it, and gives back what belongs to `own`.
     pub(super) fn drive(
         self: &Arc<Self>,
@@ -357,6 +379,9 @@ impl Session {
         let mut state = self.lock();
         state.core.at(Instant::now());
         tell(&mut state.core);
+        if own.is_none() {
+            state.core.on_quiet();
+        }
         self.spread(&mut state, own, &mut work);
         work
     }

@@ -29,7 +29,6 @@ impl Session {
         own: Option<u64>,
         work: &mut Vec<Work>,
     ) {
-        state.core.on_quiet();
         let Out {
             client,
             given_up,
