@@ -219,6 +219,20 @@ impl Standing {
         (receiver, queued)
     }
 
+    /// Takes back what one who listened has not read: it is for who listens now, or next.
+    fn take_back(&mut self, unread: Vec<Bytes>) {
+        if self.is_heard() {
+            for line in unread {
+                self.say(line);
+            }
+            return;
+        }
+        for line in unread.into_iter().rev() {
+            self.bytes += line.len();
+            self.kept.push_front(line);
+        }
+    }
+
     pub(super) fn close(&mut self) {
         self.closed = true;
         self.listener = None;
@@ -227,8 +241,7 @@ impl Standing {
 
 /// What the server says to none of the client's requests in particular: a stream of its own.
 pub struct Listening {
-    /// Kept alive as long as somebody listens.
-    _session: Arc<Session>,
+    session: Arc<Session>,
     receiver: mpsc::UnboundedReceiver<Bytes>,
     queued: Arc<AtomicUsize>,
 }
@@ -239,7 +252,7 @@ impl Listening {
         (receiver, queued): (mpsc::UnboundedReceiver<Bytes>, Arc<AtomicUsize>),
     ) -> Self {
         Self {
-            _session: session,
+            session,
             receiver,
             queued,
         }
@@ -250,5 +263,43 @@ impl Listening {
         let line = self.receiver.recv().await?;
         self.queued.fetch_sub(line.len(), Ordering::Relaxed);
         Some(line)
+    }
+}
+
+impl Drop for Listening {
+    fn drop(&mut self) {
+        self.receiver.close();
+        let mut unread = Vec::new();
+        while let Ok(line) = self.receiver.try_recv() {
+            unread.push(line);
+        }
+        if !unread.is_empty() {
+            self.session.lock().standing.take_back(unread);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_one_listener_did_not_read_is_for_the_next() {
+        let mut standing = Standing::default();
+        let (mut first, _) = standing.listen();
+        for line in ["a", "b"] {
+            standing.say(Bytes::from_static(line.as_bytes()));
+        }
+        assert_eq!(first.try_recv().unwrap(), "a");
+        first.close();
+        standing.say(Bytes::from_static(b"c"));
+        standing.take_back(vec![first.try_recv().unwrap()]);
+        let (mut second, queued) = standing.listen();
+        assert_eq!(queued.load(Ordering::Relaxed), 2);
+        assert_eq!(second.try_recv().unwrap(), "b");
+        assert_eq!(second.try_recv().unwrap(), "c");
+        standing.take_back(vec![Bytes::from_static(b"d")]);
+        assert_eq!(second.try_recv().unwrap(), "d");
     }
 }
