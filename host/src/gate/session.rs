@@ -13,6 +13,7 @@ pub mod io;
 mod lane;
 mod listen;
 mod lists;
+mod out;
 mod params;
 mod questions;
 mod readings;
@@ -20,26 +21,24 @@ mod records;
 mod restart;
 mod results;
 mod server;
+mod state;
 mod stateless;
 mod tasks;
 mod voice;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
-use std::ops::Range;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 
 use crate::chain::convert::{self, Caller, ServerView};
-use crate::chain::{Cleared, Generation, Permit, Remembered, Visibility};
+use crate::chain::{Generation, Permit, Remembered, Visibility};
 use crate::config::Config;
 use crate::gate::catalogue::Catalogue;
 use crate::gate::reading::ReadingError;
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::Observer;
-use crate::mcp::method::{CallKind, ClientRequest};
 use crate::mcp::{Digest, ItemKind};
 use crate::policy::contract;
 use crate::wire::WireLimits;
@@ -47,327 +46,15 @@ use crate::wire::envelope::{INTERNAL_ERROR, OwnedId};
 use crate::wire::reply;
 
 pub use lane::Settled;
+pub use out::{About, Event, Job, Key, On, Out, ToClient, ToServer};
+use state::{Ask, CallContext, Form, Forwarded, Open, Own, Phase, Replay, Sent};
+pub use tasks::Tasks;
 
 /// The most requests of a client, and of a server, that are open at once; beyond that it gets an error.
 const MAX_OPEN: usize = 4096;
 
 /// The most URIs that results handed to the session and that it remembers.
 const MAX_HANDED: usize = 10_000;
-
-/// The most tasks that are remembered for one caller.
-const MAX_TASKS: usize = 10_000;
-
-/// Something that a job brings back.
-pub enum Event {
-    /// A call was judged.
-    Judged(Box<calls::Judged>),
-    /// A result was judged.
-    Inspected(Box<results::Inspected>),
-    /// The lane's task is done.
-    Settled(Box<Settled>),
-    /// The ledger was asked whether the snapshot is the latest.
-    Confirmed(Option<Box<crate::chain::Refused>>),
-    /// The resources that a request listens to were judged; none if there were none.
-    Listens(Option<Box<(calls::Judged, listen::Filter)>>),
-    /// What a notification tells of a task's result was judged.
-    Told(Box<tasks::Told>),
-    /// What a server asks of the client was judged.
-    Questioned(Box<voice::Questioned>),
-    /// Instances are ready again.
-    Refilled,
-}
-
-/// Work that ends in an event.
-pub type Job = BoxFuture<'static, Event>;
-
-/// A request of the client's, told apart from all others of its session.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Key {
-    /// Its id, as the client chose it.
-    pub id: OwnedId,
-    /// The exchange it came in: what the transport numbers its requests by, 0 where it does not.
-    pub exchange: u64,
-}
-
-impl Key {
-    /// The id as raw JSON.
-    pub fn raw(&self) -> &str {
-        self.id.raw()
-    }
-}
-
-/// What a line for the client belongs to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum About {
-    /// It is the answer to a request of the client's, with the error's code if it is one.
-    Answer(Key, Option<i64>),
-    /// It was said while a request of this exchange was under way, and because of it.
-    During(u64),
-    /// The server said it on a stream for everything, and not what it belongs to.
-    Session,
-    /// It belongs to no request.
-    Standing,
-}
-
-/// A line for the client.
-#[derive(Debug)]
-pub struct ToClient {
-    /// What it belongs to.
-    pub about: About,
-    /// The message, without a line end.
-    pub line: Bytes,
-}
-
-/// What a message for the server is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum On {
-    /// A request of the client's. A call of a tool comes with the tool's definition, where it was observed.
-    Request {
-        /// Which one.
-        key: Key,
-        /// The text of the tool's definition.
-        definition: Option<Arc<str>>,
-    },
-    /// A request of the host's own, with this id.
-    Own(String),
-    /// A notification, or an answer to a request of the server's.
-    Other,
-}
-
-impl On {
-    /// A request that calls no tool.
-    fn request(key: &Key) -> Self {
-        Self::Request {
-            key: key.clone(),
-            definition: None,
-        }
-    }
-}
-
-/// A message for the server.
-#[derive(Debug)]
-pub struct ToServer {
-    /// What it is.
-    pub on: On,
-    /// The message, without a line end.
-    pub cleared: Cleared,
-}
-
-/// What the core gives out.
-#[derive(Default)]
-pub struct Out {
-    /// For the client, in order.
-    pub client: Vec<ToClient>,
-    /// Exchanges whose client wants no answer any more, and gets none.
-    pub given_up: Vec<u64>,
-    /// For the server, in order.
-    pub server: Vec<ToServer>,
-    /// Work to be done, with the exchange whose answer waits for it, if one alone does.
-    pub jobs: Vec<(Option<u64>, Job)>,
-    /// The session is over, for this reason.
-    pub end: Option<String>,
-}
-
-/// How far the handshake is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Phase {
-    /// Nothing was said yet.
-    Fresh,
-    /// The server was asked to initialize.
-    Asked,
-    /// Its self-description is being judged.
-    Describing,
-    /// The client has its answer.
-    Answered,
-    /// The client said `notifications/initialized`.
-    Running,
-}
-
-/// A request of the client.
-#[derive(Debug, Clone)]
-struct Ask {
-    id: Key,
-    /// The line to be forwarded.
-    line: Bytes,
-    name: Arc<str>,
-    /// What MCP means by it; none for a vendor's method that the operator lets through.
-    method: Option<ClientRequest>,
-    params: Option<Range<usize>>,
-    /// The last reading that had begun when it came: a list wants a later one.
-    after: u64,
-    /// The headers that mirror its arguments: the name after `Mcp-Param-`, and the raw value.
-    mirrored: Option<Arc<[(String, String)]>>,
-}
-
-impl Ask {
-    /// Whether it asks for the first page of a kind's list.
-    fn lists(&self, kind: ItemKind) -> bool {
-        self.method == Some(ClientRequest::List(kind)) && !self.has_cursor()
-    }
-
-    /// The kind of item that it names, if it calls one.
-    const fn item_kind(&self) -> Option<ItemKind> {
-        match self.method {
-            Some(ClientRequest::Call(CallKind::Tool)) => Some(ItemKind::Tool),
-            Some(ClientRequest::Call(CallKind::Prompt)) => Some(ItemKind::Prompt),
-            Some(ClientRequest::Call(_)) => Some(ItemKind::Resource),
-            _ => None,
-        }
-    }
-
-    /// The arguments it hands over, as it wrote them, if it is a call that can be understood.
-    fn arguments(&self) -> Option<Box<str>> {
-        let Some(ClientRequest::Call(kind)) = self.method else {
-            return None;
-        };
-        let target = crate::mcp::call::target(kind, self.params()).ok()?;
-        target.arguments.as_deref().map(Into::into)
-    }
-
-    fn has_cursor(&self) -> bool {
-        self.params()
-            .is_some_and(|params| lists::cursor(params).is_ok_and(|c| c.is_some()))
-    }
-
-    fn params(&self) -> Option<&str> {
-        let range = self.params.clone()?;
-        std::str::from_utf8(self.line.get(range)?).ok()
-    }
-}
-
-/// Where an open request of the client stands.
-enum Open {
-    /// It waits in `parked`.
-    Parked,
-    /// A job judges it, or what it brought back.
-    Judging,
-    /// The server has it.
-    Forwarded(Box<Forwarded>),
-    /// The client said it no longer wants the answer.
-    Cancelled,
-}
-
-/// A request that the server has.
-struct Forwarded {
-    name: Arc<str>,
-    what: Sent,
-    /// The raw progress token, if the client gave one.
-    token: Option<Box<str>>,
-}
-
-/// What kind of request the server has.
-enum Sent {
-    Initialize,
-    /// A call, to be judged again when its result comes.
-    Call(Arc<CallContext>),
-    /// Anything else: goes back as it comes.
-    Plain,
-    /// `tasks/list`.
-    TaskList,
-    /// `tasks/get` of a task that a call made: what it says of the call's result is judged.
-    Task(Arc<CallContext>),
-    /// `subscriptions/listen`: open for as long as the client listens.
-    Listen(listen::Filter),
-}
-
-/// The form that a refusal takes (design §4).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Form {
-    /// A tool's result.
-    Tool,
-    /// An error that names the URI too, which clients look for there (MCP, server/resources, "Error Handling").
-    Resource,
-    /// An error.
-    Other,
-}
-
-impl Form {
-    /// For what reaches an item of this kind.
-    const fn of(kind: ItemKind) -> Self {
-        match kind {
-            ItemKind::Tool => Self::Tool,
-            ItemKind::Resource => Self::Resource,
-            _ => Self::Other,
-        }
-    }
-}
-
-/// What a result must be judged with.
-struct CallContext {
-    generation: Arc<Generation>,
-    context: Arc<contract::Context>,
-    call: contract::Call,
-    /// The form that refusals take.
-    form: Form,
-    /// The name or URI that was asked for.
-    name: String,
-    item: Option<(ItemKind, Arc<str>)>,
-    digest: Option<Digest>,
-}
-
-/// A request of the host's own that the server has.
-#[derive(Debug, Clone, PartialEq, Eq)]
-enum Own {
-    /// A page of a list, in the reading of this number.
-    Page { kind: ItemKind, reading: u64 },
-    /// The handshake after a restart.
-    Initialize,
-    /// `server/discover`.
-    Discover,
-    /// Something whose answer nobody waits for.
-    Ignored,
-}
-
-/// The server's state as far as a restart replays it.
-#[derive(Default)]
-struct Replay {
-    /// The client's `initialize`, its id where it stands.
-    hello: Option<(Bytes, Range<usize>)>,
-    /// What the server answered: protocol version and capabilities, as it wrote them.
-    agreed: Option<(String, String)>,
-    /// The client's `notifications/initialized`.
-    initialized: Option<Bytes>,
-    /// Subscriptions by URI, and the requests that made them.
-    subscriptions: BTreeMap<String, String>,
-    /// The parameters of the last `logging/setLevel`.
-    level: Option<String>,
-}
-
-/// The tasks that calls have made, with what their results must be judged with.
-#[derive(Default)]
-pub struct Tasks(Mutex<HashMap<String, Arc<CallContext>>>);
-
-impl Tasks {
-    fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<CallContext>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn get(&self, id: &str) -> Option<Arc<CallContext>> {
-        self.all().get(id).cloned()
-    }
-
-    fn has(&self, id: &str) -> bool {
-        self.all().contains_key(id)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.all().is_empty()
-    }
-
-    fn insert(&self, id: String, context: Arc<CallContext>) {
-        let mut all = self.all();
-        if all.len() >= MAX_TASKS
-            && let Some(some) = all.keys().next().cloned()
-        {
-            all.remove(&some);
-        }
-        all.insert(id, context);
-    }
-
-    fn clear(&self) {
-        self.all().clear();
-    }
-}
 
 /// What a session begins with.
 pub struct Opening {

@@ -2,8 +2,9 @@
 //!
 //! Knows that a task's result is judged like the call's own, in an answer to `tasks/get` and in a notification.
 
+use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -12,6 +13,45 @@ use super::{About, CallContext, Core, Event, Key, params};
 use crate::chain::Refused;
 use crate::chain::judge::{self, Inspection};
 use crate::wire::{reply, scan};
+
+/// The most tasks that are remembered for one caller.
+const MAX_TASKS: usize = 10_000;
+
+/// The tasks that calls have made, with what their results must be judged with.
+#[derive(Default)]
+pub struct Tasks(Mutex<HashMap<String, Arc<CallContext>>>);
+
+impl Tasks {
+    pub(super) fn all(&self) -> MutexGuard<'_, HashMap<String, Arc<CallContext>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn get(&self, id: &str) -> Option<Arc<CallContext>> {
+        self.all().get(id).cloned()
+    }
+
+    pub(super) fn has(&self, id: &str) -> bool {
+        self.all().contains_key(id)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.all().is_empty()
+    }
+
+    pub(super) fn insert(&self, id: String, context: Arc<CallContext>) {
+        let mut all = self.all();
+        if all.len() >= MAX_TASKS
+            && let Some(some) = all.keys().next().cloned()
+        {
+            all.remove(&some);
+        }
+        all.insert(id, context);
+    }
+
+    pub(super) fn clear(&self) {
+        self.all().clear();
+    }
+}
 
 /// What a notification told of a task's result, judged.
 pub struct Told {
