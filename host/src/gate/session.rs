@@ -149,6 +149,8 @@ pub struct Core {
     spent: bool,
     up: bool,
     restart: restart::Restart,
+    /// Why there is no server, if it ended before anybody asked it anything.
+    gone: Option<String>,
     now: Instant,
 }
 
@@ -229,6 +231,7 @@ impl Core {
             spent: false,
             up: true,
             restart: restart::Restart::default(),
+            gone: None,
             now,
             config,
             host,

@@ -103,6 +103,11 @@ impl Core {
             self.reply_error(&id, INTERNAL_ERROR, reason, None);
             return;
         }
+        if let Some(reason) = self.gone.clone() {
+            self.fail(&id, INTERNAL_ERROR, &reason);
+            self.out.end = Some(reason);
+            return;
+        }
         let method = method::client_request(name);
         if method.is_none() && !self.entry.lets_through(&self.config, name) {
             self.record_refused(name, "nobody knows this method");

@@ -62,9 +62,13 @@ impl Core {
         self.abandon_reading(&ReadingError::Gone);
         self.reads.forget();
         if self.phase < Phase::Answered {
-            self.out.end = Some(format!(
-                "the server ended before it was initialized ({how})"
-            ));
+            let reason = format!("the server ended before it was initialized ({how})");
+            if self.phase == Phase::Fresh {
+                // Nobody has asked yet: whoever does first is told.
+                self.gone = Some(reason);
+            } else {
+                self.out.end = Some(reason);
+            }
             return;
         }
         let ran_well = self

@@ -35,6 +35,14 @@ struct Play {
     sent: u64,
     /// What the client was told unasked.
     told: Vec<Value>,
+    ended: bool,
+}
+
+impl Drop for Play {
+    fn drop(&mut self) {
+        // Only a session whose server never was ends by itself.
+        assert!(self.core.gone.is_some() || !self.ended || std::thread::panicking());
+    }
 }
 
 fn host() -> Arc<Host> {
@@ -95,6 +103,7 @@ impl Play {
             answers,
             sent: 0,
             told: Vec::new(),
+            ended: false,
         }
     }
 
@@ -164,7 +173,7 @@ impl Play {
                     self.answers.entry(id).or_default().push(message);
                 }
             }
-            assert_eq!(out.end, None);
+            self.ended |= out.end.is_some();
             if out.jobs.is_empty() {
                 return;
             }
@@ -475,6 +484,15 @@ fn a_server_that_refuses_the_revision_it_speaks_is_asked_once_more() {
         assert_eq!(play.asked.is_empty(), !again);
     }
     assert_eq!(answer_to(&play, 1)["error"]["code"], -32600);
+}
+
+#[test]
+fn who_asks_a_server_that_ended_at_once_is_told() {
+    let mut play = Play::new();
+    play.core.on_server_gone("it closed its output");
+    play.spread();
+    play.client(r#"{"jsonrpc":"2.0","id":1,"method":"initialize","params":{}}"#);
+    assert_eq!(answer_to(&play, 1)["error"]["code"], -32603);
 }
 
 #[test]
