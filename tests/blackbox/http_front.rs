@@ -217,6 +217,39 @@ fn more_requests_than_a_caller_may_have_wait_and_are_then_turned_away() {
     });
 }
 
+/// How many processes the gate has started that run.
+fn processes(serve: &Serve) -> usize {
+    let tasks = std::fs::read_dir(format!("/proc/{}/task", serve.id())).unwrap();
+    tasks
+        .map(|task| {
+            std::fs::read_to_string(task.unwrap().path().join("children")).unwrap_or_default()
+        })
+        .map(|children| children.split_whitespace().count())
+        .sum()
+}
+
+/// In 2026-07-28 the client says what it can, and the server may answer by that: each word of it has a session.
+#[test]
+fn ever_new_capabilities_begin_no_more_processes_than_a_caller_may_have_sessions() {
+    let front = front("[http.limits]\nmax_sessions_per_caller = 2\n");
+    let modern = front.serve.client("s", "", Era::Modern);
+    for n in 0..6 {
+        let capabilities = json!({"experimental": {format!("x{n}"): {}}});
+        let meta = json!({
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": capabilities,
+        });
+        let ask =
+            json!({"jsonrpc": "2.0", "id": n, "method": "tools/list", "params": {"_meta": meta}});
+        modern.post(&ask.to_string()).send();
+        // One is of the session that the other client opened.
+        until("the others to give way", || {
+            (processes(&front.serve) <= 1 + 2).then_some(())
+        });
+    }
+    front.mcp.call("a").ran();
+}
+
 #[test]
 fn a_call_that_is_cancelled_ends_its_streams_and_makes_room() {
     let front = front("[http.limits]\nmax_requests_per_caller = 2\nqueue_timeout_ms = 200\n");

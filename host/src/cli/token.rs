@@ -1,6 +1,5 @@
 //! `witgate token`: who may call over HTTP, where `[http] auth` is "token".
 
-use std::net::IpAddr;
 use std::path::Path;
 
 use clap::Subcommand;
@@ -9,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::time::rfc3339;
 use super::{Context, Failed, output};
-use crate::config::{AuthConfig, Config, HttpConfig};
+use crate::config::{AuthConfig, Config};
 use crate::front::auth::Secret;
 use crate::front::auth::tokens::{self, FIRST, Listed, Token, TokenError};
 use crate::ledger::now_ms;
@@ -150,22 +149,6 @@ pub(super) fn entries(base: &str, servers: &[&str], token: &str) -> String {
     text
 }
 
-/// The URL under which clients reach the gate: as the operator says, else the address it listens on.
-pub(super) fn base_url(http: &HttpConfig, listen: std::net::SocketAddr) -> String {
-    if let Some(url) = &http.public_url {
-        return url.clone();
-    }
-    let scheme = if http.tls.is_some() { "https" } else { "http" };
-    match listen.ip() {
-        // All addresses are none to call.
-        ip if ip.is_unspecified() => match ip {
-            IpAddr::V4(_) => format!("{scheme}://127.0.0.1:{}", listen.port()),
-            IpAddr::V6(_) => format!("{scheme}://[::1]:{}", listen.port()),
-        },
-        _ => format!("{scheme}://{listen}"),
-    }
-}
-
 async fn new(
     context: &Context,
     name: &str,
@@ -194,7 +177,7 @@ async fn new(
     context.out.line(&format!(
         "\nIt is shown this once. {until} (`{revoke}`). Policies and the audit call its bearer `{name}`.\n"
     ));
-    let base = base_url(&config.http, config.http.listen);
+    let base = config.http.base_url(config.http.listen);
     let servers = usable(&config);
     context.out.line(&entries(&base, &servers, secret.text()));
     if config.http.auth != AuthConfig::Token {
@@ -317,6 +300,7 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use crate::config::HttpConfig;
 
     #[test]
     fn a_life_is_a_number_and_a_unit() {
@@ -358,7 +342,7 @@ mod tests {
     #[test]
     fn the_url_is_one_that_can_be_called() {
         let mut http = HttpConfig::default();
-        let url = |http: &HttpConfig, listen: &str| base_url(http, listen.parse().unwrap());
+        let url = |http: &HttpConfig, listen: &str| http.base_url(listen.parse().unwrap());
         assert_eq!(url(&http, "127.0.0.1:7"), "http://127.0.0.1:7");
         assert_eq!(url(&http, "[::1]:7"), "http://[::1]:7");
         assert_eq!(url(&http, "0.0.0.0:7"), "http://127.0.0.1:7");

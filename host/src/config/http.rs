@@ -2,7 +2,7 @@
 //!
 //! Knows the checked values. Knows nothing of how they are spelled in the file (`check/http.rs`) nor of connections.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -26,7 +26,7 @@ pub struct HttpConfig {
     /// `public_url`: what clients type before `/mcp/SERVER`, without a slash at its end; none for the address that is
     /// listened on.
     pub public_url: Option<String>,
-    /// `admin`: where metrics and health are served besides; none for nowhere.
+    /// `admin`: where metrics and health are served besides; none if they are not.
     pub admin: Option<SocketAddr>,
     /// `[http.tls]`; none for plain HTTP.
     pub tls: Option<TlsConfig>,
@@ -179,6 +179,23 @@ impl Default for HttpLimits {
 }
 
 impl HttpConfig {
+    /// The URL under which clients reach the gate, before `/mcp/NAME`: as the operator says, else the address it listens
+    /// on.
+    pub fn base_url(&self, listen: SocketAddr) -> String {
+        if let Some(url) = &self.public_url {
+            return url.clone();
+        }
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        match listen.ip() {
+            // All addresses are none to call.
+            IpAddr::V4(ip) if ip.is_unspecified() => {
+                format!("{scheme}://127.0.0.1:{}", listen.port())
+            }
+            IpAddr::V6(ip) if ip.is_unspecified() => format!("{scheme}://[::1]:{}", listen.port()),
+            _ => format!("{scheme}://{listen}"),
+        }
+    }
+
     /// The same, listening at `listen` instead, as `witgate serve --listen` says. An error if that address would be
     /// open to others without authentication and TLS.
     pub fn listening_at(mut self, listen: SocketAddr) -> Result<Self, ConfigError> {

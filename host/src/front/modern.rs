@@ -9,12 +9,8 @@ use super::headers::{self, METHOD, NAME, PARAM_PREFIX, PROTOCOL_VERSION};
 use super::reply::Refusal;
 use crate::mcp::headers::{HEADER_MISMATCH, decode, name_of};
 use crate::mcp::method::REVISIONS;
-use crate::mcp::stateless::{Meta, REVISION, UNSUPPORTED_PROTOCOL_VERSION};
+use crate::mcp::stateless::{self, Meta, REVISION, UNSUPPORTED_PROTOCOL_VERSION};
 use crate::wire::envelope::INVALID_PARAMS;
-use crate::wire::reply;
-
-/// The client lacks a capability that the request needs (2026-07-28, schema, `MissingRequiredClientCapabilityError`).
-pub(crate) const MISSING_CAPABILITY: i64 = -32021;
 
 /// Checks a request against its headers. `id` is raw.
 ///
@@ -71,20 +67,15 @@ pub(crate) fn check(
 
 /// The refusal of a revision that nobody here speaks.
 pub(crate) fn unsupported(id: &str, requested: &str) -> Refusal {
-    let supported: Vec<String> = std::iter::once(REVISION)
-        .chain(REVISIONS.into_iter().rev())
-        .map(reply::string)
-        .collect();
     Refusal::rpc(
         StatusCode::BAD_REQUEST,
         Some(id),
         UNSUPPORTED_PROTOCOL_VERSION,
         "Unsupported protocol version",
     )
-    .with_data(format!(
-        "{{\"supported\":[{}],\"requested\":{}}}",
-        supported.join(","),
-        reply::string(requested)
+    .with_data(stateless::unsupported(
+        std::iter::once(REVISION).chain(REVISIONS.into_iter().rev()),
+        requested,
     ))
 }
 

@@ -89,7 +89,7 @@ pub async fn run(
     let mut serving = Serving {
         address,
         admin: admin.as_ref().map(|(_, address)| *address),
-        base: base(&http, address),
+        base: http.base_url(address),
         servers,
         token: None,
     };
@@ -127,12 +127,4 @@ async fn bind(
     let listener = TcpListener::bind(address).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     Ok((listener, local))
-}
-
-/// What clients type before `/mcp/NAME`.
-fn base(http: &HttpConfig, address: SocketAddr) -> String {
-    http.public_url.clone().unwrap_or_else(|| {
-        let scheme = if http.tls.is_some() { "https" } else { "http" };
-        format!("{scheme}://{address}")
-    })
 }

@@ -19,6 +19,7 @@ use bytes::Bytes;
 
 use crate::chain::convert::Caller;
 use crate::config::Config;
+use crate::gate::session::Tasks;
 use crate::gate::wrap::{Typed, WrapError, observer, resolve};
 use crate::gate::{Host, ServerEntry};
 use crate::ledger::{Commit, Op};
@@ -34,16 +35,14 @@ const KEEP: Duration = Duration::from_secs(300);
 /// How often sessions that nobody uses are looked for, and observers that ended are written down.
 const SWEEP: Duration = Duration::from_secs(1);
 
-/// The most sessions of 2026-07-28 that are kept: callers times capabilities times servers.
-const MAX_KEPT: usize = 10_000;
-
 /// All servers of the configuration, and the sessions with them.
 pub struct Gateway {
     /// What all sessions share.
     pub host: Arc<Host>,
     kept: Mutex<HashMap<Who, Vec<Arc<Session>>>>,
     open: Mutex<Vec<Weak<Session>>>,
-    tasks: Mutex<HashMap<(String, String), Arc<crate::gate::session::Tasks>>>,
+    /// The tasks that a caller's calls of a server have made in 2026-07-28, where sessions come and go.
+    tasks: Mutex<HashMap<(String, Caller), Arc<Tasks>>>,
     ended: Mutex<Vec<String>>,
     pub(in crate::gate::serve) board: health::Board,
 }
@@ -162,33 +161,53 @@ impl Gateway {
             caller,
             capabilities: meta.capabilities.to_owned(),
         };
-        let named = stateless::names(line);
-        if let Some(found) = self.find(&who, &named) {
-            return Ok(found);
+        // Held until the new session stands there: two first requests at once begin one.
+        let mut kept = lock(&self.kept);
+        if let Some(sessions) = kept.get_mut(&who) {
+            sessions.retain(|session| session.is_over().is_none());
+            // One whose server tells its requests apart by their streams takes all, another only those whose id and
+            // progress token nobody uses at the moment.
+            if let Some(found) = sessions.iter().find(|session| session.reserve(line)) {
+                return Ok(found.clone());
+            }
         }
         let entry = self.entry(server)?;
-        let mut kept = lock(&self.kept);
-        let open = kept.values().map(Vec::len).sum();
-        if open >= MAX_KEPT {
-            let key = "max_sessions";
-            return Err(OpenError::TooMany { open, key });
-        }
+        self.make_room(&mut kept, &who.caller)?;
         let session = self.begin(entry, who.caller.clone(), true)?;
-        session.reserve(&named);
+        session.reserve(line);
         kept.entry(who).or_default().push(session.clone());
         Ok(session)
     }
 
-    /// A session that can take the request: one whose server tells its requests apart by their streams takes all,
-    /// another only those whose id and progress token nobody uses at the moment.
-    fn find(&self, who: &Who, named: &stateless::Names) -> Option<Arc<Session>> {
-        let mut kept = lock(&self.kept);
-        let sessions = kept.get_mut(who)?;
-        sessions.retain(|session| session.is_over().is_none());
-        sessions
-            .iter()
-            .find(|session| session.reserve(named))
-            .cloned()
+    /// Room for one more session of 2026-07-28: the client chooses its capabilities, and each has a session, perhaps a
+    /// process. Where there are too many, the one of the caller's that was not used for longest gives way.
+    fn make_room(
+        &self,
+        kept: &mut HashMap<Who, Vec<Arc<Session>>>,
+        caller: &Caller,
+    ) -> Result<(), OpenError> {
+        let config = self.host.config.load();
+        let limits = &config.http.limits;
+        let open: usize = kept.values().map(Vec::len).sum();
+        let own = kept.iter().filter(|(who, _)| who.caller == *caller);
+        let own: Vec<_> = own.flat_map(|(_, sessions)| sessions).cloned().collect();
+        let key = if own.len() >= limits.max_sessions_per_caller {
+            "max_sessions_per_caller"
+        } else if open >= limits.max_sessions {
+            "max_sessions"
+        } else {
+            return Ok(());
+        };
+        let idle = own.iter().filter(|session| !session.is_busy());
+        let Some(oldest) = idle.min_by_key(|session| session.last_used()) else {
+            return Err(OpenError::TooMany { open, key });
+        };
+        oldest.end("the caller began another");
+        for sessions in kept.values_mut() {
+            sessions.retain(|session| !Arc::ptr_eq(session, oldest));
+        }
+        kept.retain(|_, sessions| !sessions.is_empty());
+        Ok(())
     }
 
     fn entry(&self, server: &str) -> Result<ServerEntry, OpenError> {
@@ -205,10 +224,12 @@ impl Gateway {
         caller: Caller,
         stateless: bool,
     ) -> Result<Arc<Session>, OpenError> {
-        let tasks = lock(&self.tasks)
-            .entry((entry.name.clone(), caller.id.clone()))
-            .or_default()
-            .clone();
+        let tasks = if stateless {
+            let whose = (entry.name.clone(), caller.clone());
+            lock(&self.tasks).entry(whose).or_default().clone()
+        } else {
+            Arc::default()
+        };
         let observer = observer(&entry.name);
         let session = Session::open(self, entry, caller, observer, tasks, stateless)?;
         lock(&self.open).push(Arc::downgrade(&session));
@@ -291,6 +312,7 @@ impl Gateway {
             session.end("nobody used it");
         }
         lock(&self.open).retain(|session| session.strong_count() > 0);
+        lock(&self.tasks).retain(|_, tasks| Arc::strong_count(tasks) > 1 || !tasks.is_empty());
     }
 
     /// Ends every session and every server's process; requests under way may be answered until then.

@@ -5,6 +5,7 @@
 
 use std::borrow::Cow;
 
+use crate::wire::reply;
 use crate::wire::scan::{Member, members, string_text};
 
 /// The revision.
@@ -27,6 +28,24 @@ pub const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 
 /// The server does not speak the revision of a request (MCP 2026-07-28, schema, `UnsupportedProtocolVersionError`).
 pub const UNSUPPORTED_PROTOCOL_VERSION: i64 = -32022;
+
+/// The client lacks a capability that the request needs (MCP 2026-07-28, schema,
+/// `MissingRequiredClientCapabilityError`).
+pub const MISSING_CAPABILITY: i64 = -32021;
+
+/// The longest revision that is said again, characters.
+const MAX_REQUESTED: usize = 64;
+
+/// The data of the error to a request of a revision that is not served (`UnsupportedProtocolVersionError`).
+pub fn unsupported<'a>(served: impl IntoIterator<Item = &'a str>, requested: &str) -> String {
+    let served: Vec<String> = served.into_iter().map(reply::string).collect();
+    let requested: String = requested.chars().take(MAX_REQUESTED).collect();
+    format!(
+        "{{\"supported\":[{}],\"requested\":{}}}",
+        served.join(","),
+        reply::string(&requested)
+    )
+}
 
 /// What is wrong with a request's `_meta`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -90,7 +109,7 @@ impl<'a> Meta<'a> {
     pub fn params(&self, rest: &str) -> String {
         let mut text = format!(
             "{{\"_meta\":{{\"{PROTOCOL_VERSION}\":{},\"{CLIENT_CAPABILITIES}\":{}",
-            crate::wire::reply::string(&self.version),
+            reply::string(&self.version),
             self.capabilities
         );
         if let Some(info) = self.client_info {

@@ -4,7 +4,6 @@
 
 use http::StatusCode;
 
-use crate::front::modern;
 use crate::front::post::RETRY_S;
 use crate::front::reply::Refusal;
 use crate::gate::serve::{OpenError, Session};
@@ -80,7 +79,7 @@ pub(super) fn status_of(error: Option<i64>) -> StatusCode {
         Some(METHOD_NOT_FOUND) => StatusCode::NOT_FOUND,
         Some(
             HEADER_MISMATCH
-            | modern::MISSING_CAPABILITY
+            | stateless::MISSING_CAPABILITY
             | stateless::UNSUPPORTED_PROTOCOL_VERSION
             | PARSE_ERROR
             | INVALID_REQUEST,

@@ -190,32 +190,33 @@ impl Session {
         !self.lock().feeds.is_empty()
     }
 
-    /// Keeps a request's id and progress token for it, if nobody uses them. Always possible where the server tells
-    /// requests apart by their streams.
-    pub(super) fn reserve(&self, names: &Names) -> bool {
+    /// Keeps the id and the progress token of a request, a whole message, for it, if nobody uses them. Always possible
+    /// where the server tells requests apart by their streams.
+    pub(super) fn reserve(&self, line: &[u8]) -> bool {
         if matches!(self.entry.upstream, Upstream::Http(_)) {
             return true;
         }
+        let named = names(line);
         let mut state = self.lock();
         let taken = state
             .names
             .values()
             .chain(&state.reserved)
-            .any(|used| used.clash(names));
+            .any(|used| used.clash(&named));
         if !taken {
-            state.reserved.push(names.clone());
+            state.reserved.push(named);
         }
         !taken
     }
 
-    /// Begins a request: one message, not yet checked. `params` are the `Mcp-Param-*` headers that came with it (name
+    /// Begins a request: one message on one line, not yet checked. `params` are the `Mcp-Param-*` headers that came with it (name
     /// after the prefix, raw value), in 2026-07-28 only.
     pub fn request(
         self: &Arc<Self>,
         line: Bytes,
         params: Option<Vec<(String, String)>>,
     ) -> Exchange {
-        self.request_frame(Frame::Line(one_line(line)), params)
+        self.request_frame(Frame::Line(line), params)
     }
 
     /// As [`Self::request`], with what a stream of lines holds.
@@ -385,20 +386,6 @@ impl Session {
         self.spread(&mut state, own, &mut work);
         work
     }
-}
-
-/// A message on one line: what breaks lines in it stands between its parts, where it may as well be a space.
-fn one_line(line: Bytes) -> Bytes {
-    if memchr::memchr2(b'\n', b'\r', &line).is_none() {
-        return line;
-    }
-    let mut line = line.to_vec();
-    for byte in &mut line {
-        if matches!(byte, b'\n' | b'\r') {
-            *byte = b' ';
-        }
-    }
-    line.into()
 }
 
 /// Wakes the core when it is time, or when the ledger or the chain moved.

@@ -17,7 +17,7 @@ use crate::mcp::call::Target;
 use crate::mcp::headers::{self, HEADER_MISMATCH, HeaderMismatch};
 use crate::mcp::method::{CallKind, ClientRequest, TaskKind};
 use crate::mcp::refusal::Refusal;
-use crate::mcp::stateless::Meta;
+use crate::mcp::stateless::{MISSING_CAPABILITY, Meta};
 use crate::mcp::{Digest, ItemKey, ItemKind};
 use crate::policy::contract;
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS};
@@ -530,10 +530,6 @@ impl Core {
             .is_some_and(|reached| !matches!(reached.status, Some(Status::Withheld(_))))
     }
 }
-
-/// The server needs a capability that the client does not declare (MCP 2026-07-28, schema,
-/// `MissingRequiredClientCapabilityError`).
-const MISSING_CAPABILITY: i64 = -32021;
 
 /// What a client that asks about tasks must declare (the extension `io.modelcontextprotocol/tasks`).
 const TASKS_REQUIRED: &str =

@@ -57,7 +57,10 @@ impl Core {
         }
         self.own.clear();
         self.held.forget();
-        self.tasks.clear();
+        // In 2026-07-28 tasks are the caller's, and other sessions know them too.
+        if !self.is_stateless() {
+            self.tasks.clear();
+        }
         self.restart.answer_by = None;
         self.abandon_reading(&ReadingError::Gone);
         self.reads.forget();

@@ -18,7 +18,7 @@ use crate::chain::Protocol;
 use crate::gate::catalogue::Catalogue;
 use crate::mcp::digest::digest;
 use crate::mcp::method::{ClientRequest, REVISIONS};
-use crate::mcp::stateless::{Meta, REVISION, UNSUPPORTED_PROTOCOL_VERSION};
+use crate::mcp::stateless::{Meta, REVISION, UNSUPPORTED_PROTOCOL_VERSION, unsupported};
 use crate::mcp::{Item, ItemKey, ItemKind, discover, initialize};
 use crate::wire::envelope::{INTERNAL_ERROR, INVALID_PARAMS, INVALID_REQUEST, METHOD_NOT_FOUND};
 use crate::wire::reply;
@@ -330,7 +330,7 @@ impl Core {
         for ask in std::mem::take(&mut self.parked) {
             self.close(&ask.id);
             if !served.is_empty() {
-                let data = unsupported(&served, REVISION);
+                let data = unsupported(served.iter().copied(), REVISION);
                 let message = "Unsupported protocol version";
                 self.reply_error(&ask.id, UNSUPPORTED_PROTOCOL_VERSION, message, Some(&data));
             } else if ask.method == Some(ClientRequest::Discover) {
@@ -356,7 +356,7 @@ impl Core {
                 _ => *revision == REVISION,
             })
             .collect();
-        unsupported(&served, requested)
+        unsupported(served, requested)
     }
 
     /// The server runs again, and is asked anew.
@@ -395,18 +395,4 @@ impl Stateless {
             capabilities: &self.capabilities,
         }
     }
-}
-
-/// The data of the error to a request of a revision that is not served.
-fn unsupported(served: &[&str], requested: &str) -> String {
-    let served: Vec<String> = served
-        .iter()
-        .map(|version| reply::string(version))
-        .collect();
-    let requested: String = requested.chars().take(64).collect();
-    format!(
-        "{{\"supported\":[{}],\"requested\":{}}}",
-        served.join(","),
-        reply::string(&requested)
-    )
 }

@@ -34,7 +34,8 @@ impl Tasks {
         self.all().contains_key(id)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
         self.all().is_empty()
     }
 
