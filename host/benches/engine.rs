@@ -70,7 +70,8 @@ fn shipped() -> Vec<Source> {
             component: Bytes::from_static(component),
             settings: None,
             mode: Mode::Enforce,
-            grants: Vec::new(),
+            grants: witgate::config::Grants::default(),
+            reuse: 1,
         })
         .collect()
 }
@@ -88,7 +89,8 @@ fn sources(count: u8) -> Vec<Source> {
                 component: Bytes::from(component),
                 settings: None,
                 mode: Mode::Enforce,
-                grants: Vec::new(),
+                grants: witgate::config::Grants::default(),
+                reuse: 1,
             }
         })
         .collect()

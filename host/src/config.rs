@@ -4,6 +4,7 @@
 //! once; nothing else sees raw values. Knows files, lines and keys. Knows nothing of what the settings lead to.
 
 mod check;
+pub mod grants;
 mod http;
 mod json;
 pub mod names;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use crate::ledger::Standing;
 use crate::mcp::client_request::Denied;
 
+pub use grants::{Grants, HttpGrant, HttpHost};
 pub use http::{
     AuthConfig, HttpConfig, HttpLimits, JwksSource, JwtAlgorithm, JwtConfig, TlsConfig,
 };
@@ -110,7 +112,9 @@ pub struct PolicyConfig {
     /// Its settings as JSON text, if it was given any.
     pub settings: Option<String>,
     /// Imports beyond the usual that the operator lets it have.
-    pub grants: Vec<String>,
+    pub grants: Grants,
+    /// For how many messages one instance serves; 1 is an instance for each.
+    pub reuse: u32,
 }
 
 /// `[policy_dir]`.
@@ -121,7 +125,7 @@ pub struct PolicyDir {
     /// Whether it is read again while running.
     pub watch: bool,
     /// Grants by policy name.
-    pub grants: BTreeMap<String, Vec<String>>,
+    pub grants: BTreeMap<String, Grants>,
 }
 
 /// One `[server.NAME]`.

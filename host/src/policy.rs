@@ -6,6 +6,7 @@
 mod answer;
 mod cache;
 pub mod contract;
+mod counted;
 mod engine;
 mod failure;
 mod guest;
@@ -17,6 +18,7 @@ mod shape;
 mod tests;
 mod ticker;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -25,7 +27,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 
-use crate::config::Mode;
+use crate::config::{Grants, Mode};
 use crate::ledger::{Namespace, PolicyOrigin, Snapshot};
 use crate::mcp::Digest;
 
@@ -71,7 +73,9 @@ pub struct Source {
     /// Whether its verdicts bind.
     pub mode: Mode,
     /// Imports beyond the usual that the operator lets it have.
-    pub grants: Vec<String>,
+    pub grants: Grants,
+    /// For how many messages one instance serves; 1 is an instance for each. Verdicts of reused instances are not kept.
+    pub reuse: u32,
 }
 
 /// The engine cannot be set up.
@@ -196,6 +200,7 @@ pub struct Policy {
     shape: shape::Shape,
     pool: pool::Pool,
     counters: Counters,
+    counted: Arc<counted::Counted>,
 }
 
 impl Policy {
@@ -241,6 +246,11 @@ impl Policy {
             host: read(&self.counters.host),
             instances: read(&self.counters.instances),
         }
+    }
+
+    /// What it counted by the `metrics` import since it was loaded, by name.
+    pub fn counted(&self) -> BTreeMap<String, u64> {
+        self.counted.all()
     }
 
     /// Instantiates and configures until as many instances are ready as there should be, and clears used ones away.

@@ -56,7 +56,7 @@ const GUESTS: [Guest; 4] = [
         package: "witgate-golden",
         folder: "tests/golden/rust",
         dist: "tests/golden",
-        component: "v0_1_1_rust",
+        component: "v0_1_2_rust",
     },
 ];
 

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 
 use crate::chain::{Generation, Problem, ownership};
-use crate::config::{Config, Lists, Mode, PolicyConfig, PolicySource};
+use crate::config::{Config, Grants, Lists, Mode, PolicyConfig, PolicySource};
 use crate::ledger::{Commit, Ledger, LedgerError, Namespace, Op, PolicyOrigin, StoredPolicy};
 use crate::policy::{Engine, Policy, Source};
 use directory::Candidate;
@@ -54,7 +54,8 @@ struct Wanted {
     component: Bytes,
     settings: Option<String>,
     mode: Mode,
-    grants: Vec<String>,
+    grants: Grants,
+    reuse: u32,
     sidecar: Option<String>,
 }
 
@@ -68,6 +69,7 @@ impl Place {
             settings: wanted.settings.clone(),
             mode: wanted.mode,
             grants: wanted.grants.clone(),
+            reuse: wanted.reuse,
         }
     }
 
@@ -123,7 +125,8 @@ impl Builder {
             source: PolicySource::Builtin(name.to_owned()),
             mode: Mode::Enforce,
             settings: None,
-            grants: Vec::new(),
+            grants: Grants::default(),
+            reuse: 1,
         });
         let policies = config.policies.as_deref().unwrap_or(&shipped);
         policies
@@ -143,6 +146,7 @@ impl Builder {
             settings,
             mode: policy.mode,
             grants: policy.grants.clone(),
+            reuse: policy.reuse,
             sidecar: None,
         };
         match &policy.source {
@@ -361,6 +365,7 @@ fn from_stored(config: &Config, name: &str, last: &StoredPolicy) -> Option<Wante
             .get(name)
             .cloned()
             .unwrap_or_default(),
+        reuse: sidecar.reuse,
         sidecar: last.sidecar.clone(),
     })
 }
@@ -411,6 +416,7 @@ fn checked(
             .get(&candidate.name)
             .cloned()
             .unwrap_or_default(),
+        reuse: sidecar.reuse,
         sidecar: text.clone(),
     })
 }

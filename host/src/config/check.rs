@@ -2,6 +2,7 @@
 //!
 //! Knows each key by name. Knows nothing of TOML's spelling, which is `reader`'s.
 
+mod grants;
 mod http;
 mod lists;
 mod remote;
@@ -20,6 +21,9 @@ use crate::mcp::client_request::Denied;
 
 /// The policies that ship inside the binary.
 pub(super) const BUILTIN: [&str; 3] = ["allow-deny", "quarantine", "trust-baseline"];
+
+/// For how many messages one instance may serve at the most.
+pub(crate) const MAX_REUSE: u64 = 1_000_000;
 
 /// Checks the text of the file at `path` (absolute).
 pub(super) fn check(path: &Path, text: &str) -> Result<Config, ConfigError> {
@@ -208,7 +212,11 @@ fn policies(field: &Field<'_>, dir: &Path) -> Result<Vec<PolicyConfig>, ConfigEr
             None => None,
         };
         let mode = mode(&section)?;
-        let grants = strings(&section, "grants")?;
+        let grants = grants::of(&section)?;
+        let reuse = match section.get("reuse") {
+            Some(field) => u32::try_from(field.integer(1, MAX_REUSE)?).unwrap_or(1),
+            None => 1,
+        };
         section.finish()?;
         policies.push(PolicyConfig {
             name: name.to_owned(),
@@ -216,6 +224,7 @@ fn policies(field: &Field<'_>, dir: &Path) -> Result<Vec<PolicyConfig>, ConfigEr
             mode,
             settings,
             grants,
+            reuse,
         });
     }
     if policies.is_empty() {
@@ -273,7 +282,9 @@ fn policy_dir(
     if let Some(field) = section.get("grants") {
         for (name, field) in field.section()?.all() {
             names::check_policy_name(name).map_err(|e| field.error(&format!("is wrong: {e}")))?;
-            policy_dir.grants.insert(name.to_owned(), field.strings()?);
+            policy_dir
+                .grants
+                .insert(name.to_owned(), grants::read(&field)?);
         }
     }
     section.finish()?;

@@ -220,11 +220,15 @@ settings = { deny = ["x"], deep = { n = 1, f = 1.5, on = true } }
 name = "mine"
 source = "../mine.wasm"
 mode = "monitor"
-grants = ["wasi:cli/stdout"]
+reuse = 50
+[policy.grants."wasi:http"]
+hosts = ["api.example.com", "http://127.0.0.1:8080"]
+timeout_ms = 700
 [policy_dir]
 path = "/opt/p"
 watch = false
-grants = { mine = ["a:b/c"] }
+[policy_dir.grants.mine."wasi:http"]
+hosts = ["a.example.com"]
 [audit]
 enabled = true
 path = "log"
@@ -282,11 +286,21 @@ deny_resources = ["e"]
     );
     assert_eq!(policies[1].mode, Mode::Monitor);
     assert_eq!(policies[1].settings, None);
-    assert_eq!(policies[1].grants, ["wasi:cli/stdout"]);
+    let granted = policies[1].grants.http.as_ref().unwrap();
+    assert_eq!(granted.timeout, Duration::from_millis(700));
+    assert_eq!(
+        policies[1].grants.words(),
+        ["wasi:http to https://api.example.com, http://127.0.0.1:8080"]
+    );
+    assert_eq!((policies[0].reuse, policies[1].reuse), (1, 50));
+    assert!(policies[0].grants.is_empty());
 
     assert_eq!(config.policy_dir.path, Path::new("/opt/p"));
     assert!(!config.policy_dir.watch);
-    assert_eq!(config.policy_dir.grants["mine"], ["a:b/c"]);
+    assert_eq!(
+        config.policy_dir.grants["mine"].words(),
+        ["wasi:http to https://a.example.com"]
+    );
     assert_eq!(
         config.audit.path.as_deref(),
         Some(Path::new("/etc/witgate/log"))

@@ -187,6 +187,7 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     imports::catalog::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
     imports::clock::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
     imports::log::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
+    imports::metrics::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
     Ok(linker)
 }
 

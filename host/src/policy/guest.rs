@@ -10,7 +10,8 @@ use std::time::Instant;
 use wasmtime::ResourceLimiter;
 
 use super::View;
-use super::contract::imports::{catalog, clock, log, store};
+use super::contract::imports::{catalog, clock, log, metrics, store};
+use super::counted::Counted;
 use crate::ledger::{Namespace, SIGHTING_PREFIX};
 use crate::mcp::Digest;
 use crate::mcp::escape::visible_cut;
@@ -37,6 +38,9 @@ pub(super) struct Guest {
     /// Whether the running hook asked the clock.
     pub(super) asked_clock: bool,
     logged: u32,
+    counted: Arc<Counted>,
+    /// Whether the log was told that a count was not taken.
+    miscounted: bool,
     /// The limits on its memory, and whether they were met.
     pub(super) memory: Memory,
 }
@@ -78,6 +82,7 @@ impl Guest {
     pub(super) fn new(
         policy: Arc<str>,
         namespace: Namespace,
+        counted: Arc<Counted>,
         memory: usize,
         deadline: Instant,
     ) -> Self {
@@ -89,6 +94,8 @@ impl Guest {
             timed_out: false,
             asked_clock: false,
             logged: 0,
+            counted,
+            miscounted: false,
             memory: Memory {
                 limit: memory,
                 bytes: 0,
@@ -217,6 +224,20 @@ impl log::Host for Guest {
             log::Level::Info => tracing::info!(policy, "{text}"),
             log::Level::Warn => tracing::warn!(policy, "{text}"),
             log::Level::Error => tracing::error!(policy, "{text}"),
+        }
+        Ok(())
+    }
+}
+
+impl metrics::Host for Guest {
+    fn add(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
+        self.reading("metrics.add")?;
+        if let Err(why) = self.counted.add(&name, by)
+            && !std::mem::replace(&mut self.miscounted, true)
+        {
+            let policy = &*self.policy;
+            let name = visible_cut(&name, LOG_CHARS);
+            tracing::warn!(policy, "`{name}` is not counted: {why}");
         }
         Ok(())
     }

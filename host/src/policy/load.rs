@@ -10,6 +10,7 @@ use sha2::{Digest, Sha256};
 use wasmtime::component::Component;
 
 use super::cache::Cache;
+use super::counted::Counted;
 use super::engine::{Engine, MAX_MEMORIES, Shared, TABLES_PER_SLOT};
 use super::pool::{Maker, Pool, Unmade};
 use super::shape::{self, Indices, SERVED};
@@ -141,12 +142,6 @@ fn check(source: &Source) -> Result<(), String> {
             source.component.len()
         ));
     }
-    if let Some(grant) = source.grants.first() {
-        return Err(format!(
-            "it was granted `{}`, and this version of witgate has no grants to give. Remove `grants` from its entry in witgate.toml",
-            visible_cut(grant, 80)
-        ));
-    }
     shape::check_bytes(&source.component)
 }
 
@@ -192,11 +187,13 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
     };
     let name: Arc<str> = source.name.as_str().into();
     let namespace = Namespace::new(source.origin, &name);
+    let counted = Arc::new(Counted::default());
     let made = async {
         let component = component?;
         let shape = shape::inspect(&component)?;
         let maker = maker(
             engine,
+            counted.clone(),
             &component,
             &shape,
             &source,
@@ -216,6 +213,7 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
             shape,
             pool,
             counters: Counters::default(),
+            counted,
         })),
         Err(detail) => Err(refused(source, detail)),
     }
@@ -223,6 +221,7 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
 
 fn maker(
     engine: Arc<Shared>,
+    counted: Arc<Counted>,
     component: &Component,
     shape: &shape::Shape,
     source: &Source,
@@ -274,6 +273,7 @@ fn maker(
         engine,
         name,
         namespace,
+        counted,
         pre,
         indices,
         settings,

@@ -11,6 +11,7 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::FailureKind;
 use super::contract::exports;
+use super::counted::Counted;
 use super::engine::Shared;
 use super::failure::classify;
 use super::guest::Guest;
@@ -33,6 +34,7 @@ pub(super) struct Maker {
     pub(super) engine: Arc<Shared>,
     pub(super) name: Arc<str>,
     pub(super) namespace: Namespace,
+    pub(super) counted: Arc<Counted>,
     pub(super) pre: InstancePre<Guest>,
     pub(super) indices: Indices,
     /// What `configure` is called with, if it is exported.
@@ -123,6 +125,7 @@ impl Maker {
         let guest = Guest::new(
             self.name.clone(),
             self.namespace.clone(),
+            self.counted.clone(),
             limits.memory,
             deadline,
         );

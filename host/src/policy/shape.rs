@@ -18,7 +18,7 @@ const PACKAGE: &str = "witgate:policy";
 pub(super) const SERVED: &str = "0.1.0 and any later 0.1";
 
 /// The imports this host offers.
-const IMPORTS: [&str; 4] = ["store", "catalog", "clock", "log"];
+const IMPORTS: [&str; 5] = ["store", "catalog", "clock", "log", "metrics"];
 
 /// What is known of a component without running it.
 #[derive(Debug)]
@@ -171,7 +171,7 @@ fn newer(a: &str, b: &str) -> bool {
 fn check_import(name: &str, ty: &ComponentItem, engine: &wasmtime::Engine) -> Result<(), String> {
     let refused = || {
         format!(
-            "it imports `{}`, which this host does not offer; a policy may import store, catalog, clock and log of `{PACKAGE}`. Anything else would need a grant in witgate.toml, and this version has none to give: build the policy without it (for WASI: `--stub-wasi` or a target without WASI)",
+            "it imports `{}`, which this host does not offer; a policy may import store, catalog, clock, log and metrics of `{PACKAGE}`. Anything else would need a grant in witgate.toml, and this version has none to give: build the policy without it (for WASI: `--stub-wasi` or a target without WASI)",
             visible_cut(name, 100)
         )
     };

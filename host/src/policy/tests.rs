@@ -55,7 +55,8 @@ fn source(name: &str, component: impl Into<Bytes>) -> Source {
         component: component.into(),
         settings: None,
         mode: Mode::Enforce,
-        grants: Vec::new(),
+        grants: crate::config::Grants::default(),
+        reuse: 1,
     }
 }
 

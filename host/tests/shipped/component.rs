@@ -123,7 +123,8 @@ impl<S: Shipped> Subject for Component<S> {
             // A policy without settings is not given any.
             settings: (!settings_json.is_empty()).then(|| settings_json.to_owned()),
             mode: Mode::Enforce,
-            grants: Vec::new(),
+            grants: witgate::config::Grants::default(),
+            reuse: 1,
         };
         let loaded = runtime()
             .block_on(engine().load(vec![source]))

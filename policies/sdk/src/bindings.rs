@@ -16,7 +16,7 @@ mod words {
     wit_bindgen::generate!({
         inline: "
             package witgate:sdk;
-            world words { import witgate:policy/types@0.1.1; }
+            world words { import witgate:policy/types@0.1.2; }
         ",
         path: "wit",
         generate_unused_types: true,
@@ -27,7 +27,7 @@ mod words {
 
 pub use words::witgate::policy::types;
 
-/// `store`, `catalog`, `clock` and `log`. Those a policy does not call leave no import in its component.
+/// `store`, `catalog`, `clock`, `log` and `metrics`. Those a policy does not call leave no import in its component.
 pub mod imports {
     wit_bindgen::generate!({
         path: "wit",
@@ -35,7 +35,7 @@ pub mod imports {
         generate_all,
     });
 
-    pub use witgate::policy::{catalog, clock, log, store};
+    pub use witgate::policy::{catalog, clock, log, metrics, store};
 }
 
 /// The module of one hook: its types, its `Guest` trait and the macro that exports it.
@@ -45,7 +45,7 @@ macro_rules! hook {
             wit_bindgen::generate!({
                 path: "wit",
                 world: $world,
-                with: { "witgate:policy/types@0.1.1": crate::bindings::types },
+                with: { "witgate:policy/types@0.1.2": crate::bindings::types },
                 pub_export_macro: true,
                 default_bindings_module: $world,
                 additional_derives: [PartialEq],

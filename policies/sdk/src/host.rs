@@ -28,6 +28,11 @@ pub trait Host {
 
     /// Writes to the host's log.
     fn log(&self, level: LogLevel, text: &str);
+
+    /// Adds `by` to the policy's counter called `name` (lower-case letters, digits and `_`), which operators see in
+    /// `/metrics` and `witgate policy list`. Evaluations are counted, not messages: a verdict the host gives again
+    /// without asking is not counted again.
+    fn count(&self, name: &str, by: u64);
 }
 
 /// The host around a component.
@@ -53,5 +58,9 @@ impl Host for Imports {
 
     fn log(&self, level: LogLevel, text: &str) {
         crate::bindings::imports::log::message(level, text);
+    }
+
+    fn count(&self, name: &str, by: u64) {
+        crate::bindings::imports::metrics::add(name, by);
     }
 }

@@ -1,4 +1,4 @@
-//! A host for tests: the store, the definitions, the clock and the log, in memory.
+//! A host for tests: the store, the definitions, the clock, the log and the counters, in memory.
 //!
 //! ```
 //! use witgate_policy::testing::{self, TestHost};
@@ -28,6 +28,7 @@ pub struct TestHost {
     hide_sightings: bool,
     asked_clock: Cell<bool>,
     log: RefCell<Vec<(LogLevel, String)>>,
+    counted: RefCell<BTreeMap<String, u64>>,
 }
 
 impl TestHost {
@@ -91,6 +92,11 @@ impl TestHost {
         self.log.borrow().clone()
     }
 
+    /// What was counted, by name.
+    pub fn counted(&self) -> BTreeMap<String, u64> {
+        self.counted.borrow().clone()
+    }
+
     fn shows(&self, key: &str) -> bool {
         !(self.hide_sightings && key.starts_with(SIGHTING_PREFIX))
     }
@@ -123,6 +129,12 @@ impl Host for TestHost {
 
     fn log(&self, level: LogLevel, text: &str) {
         self.log.borrow_mut().push((level, text.to_owned()));
+    }
+
+    fn count(&self, name: &str, by: u64) {
+        let mut counted = self.counted.borrow_mut();
+        let sum = counted.entry(name.to_owned()).or_default();
+        *sum = sum.saturating_add(by);
     }
 }
 

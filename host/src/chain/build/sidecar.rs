@@ -2,6 +2,8 @@
 //!
 //! Knows its keys. Grants are no key of it: those stand only in the operator's own configuration.
 
+use std::num::NonZeroU32;
+
 use serde::Deserialize;
 
 use crate::config::Mode;
@@ -15,6 +17,8 @@ pub struct Sidecar {
     pub mode: Mode,
     /// What the component's SHA-256 must be.
     pub sha256: Option<String>,
+    /// For how many messages one instance serves; 1 is an instance for each.
+    pub reuse: u32,
 }
 
 impl Default for Sidecar {
@@ -23,6 +27,7 @@ impl Default for Sidecar {
             settings: None,
             mode: Mode::Enforce,
             sha256: None,
+            reuse: 1,
         }
     }
 }
@@ -34,6 +39,12 @@ struct Raw {
     #[serde(default)]
     mode: RawMode,
     sha256: Option<String>,
+    #[serde(default = "once")]
+    reuse: NonZeroU32,
+}
+
+fn once() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 #[derive(Deserialize, Default)]
@@ -69,6 +80,7 @@ impl Sidecar {
                 RawMode::Monitor => Mode::Monitor,
             },
             sha256: raw.sha256,
+            reuse: raw.reuse.get(),
         })
     }
 }
@@ -88,9 +100,18 @@ mod tests {
     }
 
     #[test]
+    fn an_instance_serves_one_message_at_least() {
+        assert_eq!(Sidecar::parse("reuse = 100").unwrap().reuse, 100);
+        for text in ["reuse = 0", "reuse = -1", "reuse = \"1\""] {
+            let error = Sidecar::parse(text).unwrap_err().to_string();
+            assert!(error.contains("reuse"), "{error}");
+        }
+    }
+
+    #[test]
     fn settings_become_json() {
         let sidecar = Sidecar::parse("mode = \"monitor\"\n[settings]\nwords = [\"a\"]").unwrap();
-        assert_eq!(sidecar.mode, Mode::Monitor);
+        assert_eq!((sidecar.mode, sidecar.reuse), (Mode::Monitor, 1));
         assert_eq!(sidecar.settings.unwrap(), r#"{"words":["a"]}"#);
     }
 }

@@ -155,7 +155,8 @@ fn a_chain_without_a_shipped_policy_is_a_warning() {
         source: PolicySource::Builtin(name.to_owned()),
         mode,
         settings: None,
-        grants: Vec::new(),
+        grants: crate::config::Grants::default(),
+        reuse: 1,
     };
     config.policies = Some(vec![
         policy("trust-baseline", Mode::Monitor),

@@ -46,7 +46,8 @@ async fn house() -> House {
         component: builtin::component("trust-baseline").unwrap(),
         settings: None,
         mode: Mode::Enforce,
-        grants: Vec::new(),
+        grants: crate::config::Grants::default(),
+        reuse: 1,
     };
     let policy = engine.load(vec![source]).await.remove(0).unwrap();
     let ledger = ledger::in_memory(None);

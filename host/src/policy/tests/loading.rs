@@ -90,18 +90,6 @@ async fn settings_need_somebody_to_read_them() {
     assert!(text.contains("refuses its settings: other"), "{text}");
 }
 
-/// A grant that has no effect must not look as if it had.
-#[tokio::test]
-async fn grants_are_refused_while_there_are_none() {
-    let mut granted = source("guest", hostile::allow());
-    granted.grants = vec!["wasi:http".into()];
-    let text = refusal(limits(), granted).await;
-    assert!(
-        text.contains("wasi:http") && text.contains("witgate.toml"),
-        "{text}"
-    );
-}
-
 #[tokio::test]
 async fn more_memory_than_allowed_at_the_start_names_the_limit() {
     let big = hostile::big_at_start(8 << 20);

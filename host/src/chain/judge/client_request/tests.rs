@@ -78,7 +78,8 @@ async fn chain(policies: &[(&str, &'static [u8], Mode, &str)]) -> Generation {
             component: Bytes::from_static(component),
             settings: (!denies.is_empty()).then(|| format!("{{\"deny_requests\":[\"{denies}\"]}}")),
             mode: *mode,
-            grants: Vec::new(),
+            grants: crate::config::Grants::default(),
+            reuse: 1,
         })
         .collect();
     let policies = engine.load(sources).await;

@@ -19,7 +19,8 @@ fn policy(denies: &str) -> Arc<Policy> {
         component: Bytes::from_static(GOLDEN),
         settings: Some(json!({"deny_requests": [denies]}).to_string()),
         mode: Mode::Enforce,
-        grants: Vec::new(),
+        grants: crate::config::Grants::default(),
+        reuse: 1,
     };
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
