@@ -9,6 +9,7 @@
 pub mod audit;
 pub mod chain;
 pub mod cli;
+mod client_tls;
 pub mod config;
 pub mod discovery;
 pub mod front;

@@ -10,6 +10,7 @@ mod counted;
 mod engine;
 mod failure;
 mod guest;
+mod guest_log;
 mod hooks;
 mod load;
 mod pool;
@@ -17,6 +18,7 @@ mod shape;
 #[cfg(test)]
 mod tests;
 mod ticker;
+mod wasi;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -160,7 +162,8 @@ pub struct View {
 pub struct Evaluated<T> {
     /// The answer.
     pub value: T,
-    /// Whether the same inputs give the same answer for ever: it did not ask the clock.
+    /// Whether the same inputs give the same answer for ever: it did not ask the clock, and the policy is one whose
+    /// verdicts may be kept (see [`Policy::replayable`]).
     pub pure: bool,
     /// How long the hook took.
     pub micros: u32,
@@ -200,7 +203,7 @@ pub struct Policy {
     shape: shape::Shape,
     pool: pool::Pool,
     counters: Counters,
-    counted: Arc<counted::Counted>,
+    common: Arc<guest::Common>,
 }
 
 impl Policy {
@@ -234,6 +237,12 @@ impl Policy {
         self.shape.hooks
     }
 
+    /// Whether the same inputs give the same verdict for ever, so that verdicts may be kept and replayed: nothing it was
+    /// granted reaches outside, and no instance serves twice.
+    pub const fn replayable(&self) -> bool {
+        self.source.reuse <= 1 && !self.source.grants.impure()
+    }
+
     /// What it has done so far.
     pub fn stats(&self) -> Stats {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -250,7 +259,7 @@ impl Policy {
 
     /// What it counted by the `metrics` import since it was loaded, by name.
     pub fn counted(&self) -> BTreeMap<String, u64> {
-        self.counted.all()
+        self.common.counted.all()
     }
 
     /// Instantiates and configures until as many instances are ready as there should be, and clears used ones away.

@@ -16,7 +16,7 @@ const HOOKS: &str = include_str!("../../wit/hooks.wit");
 
 /// What else a guest may name: interfaces that the host does not know or does not offer.
 const OTHERS: &str = r"
-package wasi:clocks@0.2.6 { interface wall-clock { now: func() -> u64; } }
+package wasi:keyvalue@0.2.6 { interface store { now: func() -> u64; } }
 package witgate:other@0.1.0 { interface thing { do-it: func(); } }
 ";
 
@@ -528,12 +528,12 @@ pub fn writes_in_judging_hook() -> Vec<u8> {
     )
 }
 
-/// Imports WASI.
-pub fn imports_wasi() -> Vec<u8> {
+/// Imports an interface of WASI that no policy gets.
+pub fn imports_unknown() -> Vec<u8> {
     component(
-        "import wasi:clocks/wall-clock@0.2.6; export witgate:policy/call-gate@0.1.0;",
+        "import wasi:keyvalue/store@0.2.6; export witgate:policy/call-gate@0.1.0;",
         &module(
-            r#"(import "wasi:clocks/wall-clock@0.2.6" "now" (func $now (result i64)))"#,
+            r#"(import "wasi:keyvalue/store@0.2.6" "now" (func $now (result i64)))"#,
             &gate_func("0.1.0", &format!("(drop (call $now)) {}", answer())),
         ),
     )
@@ -657,7 +657,7 @@ pub fn unloadable() -> Vec<(&'static str, Vec<u8>)> {
         ("trap-in-configure", trap_in_configure()),
         ("refuses-settings", refuses_settings()),
         ("writes-in-judging-hook", writes_in_judging_hook()),
-        ("imports-wasi", imports_wasi()),
+        ("imports-unknown", imports_unknown()),
         ("version-0.2.0", built_against("0.2.0")),
         ("no-hook", no_hook()),
         ("unknown-hook", unknown_hook()),

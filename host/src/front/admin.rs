@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::Front;
 use super::connection::{Guarded, Patience};
-use super::metrics::{self, Levels};
+use super::metrics::{self, Levels, OfPolicy};
 use super::reply::{self, Body, Refusal};
 use super::route::{Route, route};
 
@@ -81,10 +81,12 @@ impl Front {
                     waiting: self.admission.waiting(),
                     upstream: self.gateway.sessions(),
                 };
+                let generation = self.gateway.host.chain.current();
+                let policies = OfPolicy::all(&generation.policies);
                 let text = self
                     .metrics
                     .as_ref()
-                    .and_then(|metrics| metrics.text(levels).ok())
+                    .and_then(|metrics| metrics.text(levels, &policies).ok())
                     .unwrap_or_default();
                 Ok(reply::whole(StatusCode::OK, metrics::MEDIA_TYPE, text))
             }

@@ -3,6 +3,8 @@
 //! Knows numbers. No label has a value that a caller chose: servers are the configuration's, methods the protocol's, and
 //! whatever else came is `other`.
 
+mod of_policies;
+
 use std::time::Duration;
 
 use http::StatusCode;
@@ -15,6 +17,8 @@ use prometheus_client::registry::Registry;
 
 use crate::audit::Record;
 use crate::mcp::method;
+
+pub(crate) use of_policies::OfPolicy;
 
 /// The media type of [`Metrics::text`].
 pub(crate) const MEDIA_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -216,7 +220,11 @@ impl Metrics {
     ///
     /// # Errors
     /// None but the formatter's own.
-    pub(crate) fn text(&self, levels: Levels) -> Result<String, std::fmt::Error> {
+    pub(crate) fn text(
+        &self,
+        levels: Levels,
+        policies: &[OfPolicy],
+    ) -> Result<String, std::fmt::Error> {
         let set = |gauge: &Gauge, level: usize| {
             gauge.set(i64::try_from(level).unwrap_or(i64::MAX));
         };
@@ -225,7 +233,9 @@ impl Metrics {
         set(&self.waiting, levels.waiting);
         set(&self.upstream, levels.upstream);
         let mut out = String::new();
-        text::encode(&mut out, &self.registry)?;
+        text::encode_registry(&mut out, &self.registry)?;
+        of_policies::encode(&mut out, policies)?;
+        text::encode_eof(&mut out)?;
         Ok(out)
     }
 }
@@ -259,7 +269,7 @@ mod tests {
     use crate::audit::Outcome;
 
     fn text(metrics: &Metrics) -> String {
-        metrics.text(Levels::default()).unwrap()
+        metrics.text(Levels::default(), &[]).unwrap()
     }
 
     #[test]
@@ -330,7 +340,7 @@ mod tests {
             waiting: 1,
             upstream: 4,
         };
-        let text = metrics.text(levels).unwrap();
+        let text = metrics.text(levels, &[]).unwrap();
         for line in [
             "witgate_sessions 3",
             "witgate_streams 2",

@@ -11,7 +11,7 @@ use wasmtime::{Config, Enabled, InstanceAllocationStrategy, PoolingAllocationCon
 use super::contract::imports;
 use super::guest::{Guest, TABLE_ENTRIES};
 use super::ticker::Ticker;
-use super::{EngineError, EngineOptions};
+use super::{EngineError, EngineOptions, wasi};
 
 /// How many linear memories instances that are ready may have, all policies together.
 const READY_SLOTS: u32 = 64;
@@ -43,6 +43,8 @@ pub(super) struct Shared {
     pub(super) ready: Arc<Semaphore>,
     /// Slots of instances made inline.
     pub(super) inline: Arc<Semaphore>,
+    /// Connections of policies that may make requests.
+    pub(super) client: wasi::Client,
 }
 
 impl Engine {
@@ -73,6 +75,7 @@ impl Engine {
                 ticker,
                 ready: Arc::new(Semaphore::new(READY_SLOTS as usize)),
                 inline: Arc::new(Semaphore::new(INLINE_SLOTS as usize)),
+                client: wasi::Client::default(),
             }),
         })
     }
@@ -180,7 +183,8 @@ fn memory_limit(options: &EngineOptions) -> usize {
         .next_multiple_of(WASM_PAGE)
 }
 
-/// The imports that every component may have. `types` holds no functions and needs no entry.
+/// Every import that a component may have, some only by a grant: `shape` tells which. `types` holds no functions and
+/// needs no entry.
 fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     let mut linker = Linker::new(engine);
     imports::store::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
@@ -188,6 +192,7 @@ fn linker(engine: &wasmtime::Engine) -> wasmtime::Result<Linker<Guest>> {
     imports::clock::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
     imports::log::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
     imports::metrics::add_to_linker::<_, Own>(&mut linker, |guest| guest)?;
+    wasi::add_to_linker(&mut linker)?;
     Ok(linker)
 }
 

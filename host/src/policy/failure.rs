@@ -34,6 +34,12 @@ pub(super) fn classify(guest: &Guest, error: &wasmtime::Error) -> (FailureKind, 
         ) if !has_frames(error) => FailureKind::BadOutput,
         Some(_) => FailureKind::Trap,
         None if error.is::<ImportError>() => FailureKind::Trap,
+        // It exited, or used a handle that it does not have, or too many.
+        None if error.is::<wasmtime_wasi::I32Exit>()
+            || error.is::<wasmtime::component::ResourceTableError>() =>
+        {
+            FailureKind::Trap
+        }
         None if error.is::<wasmtime::PoolConcurrencyLimitError>() => FailureKind::Host,
         // What is left comes from taking values out of the guest's memory: text that is not UTF-8, pointers outside
         // of it, more than may be copied.

@@ -12,6 +12,9 @@ use wasmtime::ResourceLimiter;
 use super::View;
 use super::contract::imports::{catalog, clock, log, metrics, store};
 use super::counted::Counted;
+use super::guest_log::{CHARS, GuestLog};
+use super::wasi::{Client, Virtual};
+use crate::config::HttpGrant;
 use crate::ledger::{Namespace, SIGHTING_PREFIX};
 use crate::mcp::Digest;
 use crate::mcp::escape::visible_cut;
@@ -19,16 +22,20 @@ use crate::mcp::escape::visible_cut;
 /// The most entries all tables of one instance may have together.
 pub(super) const TABLE_ENTRIES: usize = 50_000;
 
-/// The most messages one hook may write to the log; more are dropped.
-const LOG_MESSAGES: u32 = 32;
-
-/// The most characters of one log message.
-const LOG_CHARS: usize = 1_000;
+/// What every instance of a policy has in common.
+pub(super) struct Common {
+    pub(super) policy: Arc<str>,
+    pub(super) namespace: Namespace,
+    pub(super) counted: Counted,
+    /// The grant `wasi:http`, if it was given.
+    pub(super) http: Option<Arc<HttpGrant>>,
+    /// Where its requests are made.
+    pub(super) client: Client,
+}
 
 /// The data of an instance's store.
 pub(super) struct Guest {
-    policy: Arc<str>,
-    namespace: Namespace,
+    common: Arc<Common>,
     /// What the running hook may read; none while nothing may be read.
     reading: Option<Reading>,
     /// When the running hook must be over.
@@ -37,8 +44,9 @@ pub(super) struct Guest {
     pub(super) timed_out: bool,
     /// Whether the running hook asked the clock.
     pub(super) asked_clock: bool,
-    logged: u32,
-    counted: Arc<Counted>,
+    log: Arc<GuestLog>,
+    /// Made when WASI is first called.
+    wasi: Option<Box<Virtual>>,
     /// Whether the log was told that a count was not taken.
     miscounted: bool,
     /// The limits on its memory, and whether they were met.
@@ -48,6 +56,7 @@ pub(super) struct Guest {
 struct Reading {
     view: View,
     sightings: bool,
+    began: Instant,
 }
 
 /// Bounds the linear memories and the tables of one instance, each kind taken together.
@@ -79,22 +88,16 @@ pub(super) enum ImportError {
 struct MemoryRefused(String);
 
 impl Guest {
-    pub(super) fn new(
-        policy: Arc<str>,
-        namespace: Namespace,
-        counted: Arc<Counted>,
-        memory: usize,
-        deadline: Instant,
-    ) -> Self {
+    pub(super) fn new(common: Arc<Common>, memory: usize, deadline: Instant) -> Self {
+        let log = Arc::new(GuestLog::new(common.policy.clone()));
         Self {
-            policy,
-            namespace,
+            common,
             reading: None,
             deadline,
             timed_out: false,
             asked_clock: false,
-            logged: 0,
-            counted,
+            log,
+            wasi: None,
             miscounted: false,
             memory: Memory {
                 limit: memory,
@@ -105,15 +108,48 @@ impl Guest {
         }
     }
 
-    /// A hook begins: imports answer from `view`.
+    /// A hook begins: imports answer from `view`. An instance that is used again keeps nothing of the hook before but
+    /// its own memory.
     pub(super) fn begin(&mut self, view: View, sightings: bool, deadline: Instant) {
-        self.reading = Some(Reading { view, sightings });
+        self.reading = Some(Reading {
+            view,
+            sightings,
+            began: Instant::now(),
+        });
         self.deadline = deadline;
+        self.asked_clock = false;
+        self.miscounted = false;
+        self.log.begin();
     }
 
     /// The hook is over: lets go of the ledger's snapshot.
     pub(super) fn end(&mut self) {
         self.reading = None;
+    }
+
+    /// What it has of WASI.
+    pub(super) fn wasi(&mut self) -> &mut Virtual {
+        let Self {
+            wasi, log, common, ..
+        } = self;
+        wasi.get_or_insert_with(|| Box::new(Virtual::new(log, common.http.clone(), &common.client)))
+    }
+
+    /// The time that WASI's clocks show, milliseconds: the message's, and 0 before any.
+    pub(super) fn virtual_ms(&mut self) -> u64 {
+        match &self.reading {
+            Some(reading) => {
+                self.asked_clock = true;
+                reading.view.now_ms
+            }
+            None => 0,
+        }
+    }
+
+    /// When the hook began, if time passes for it: for a policy that reaches outside.
+    pub(super) fn running(&self) -> Option<Instant> {
+        self.common.http.as_ref()?;
+        Some(self.reading.as_ref()?.began)
     }
 
     fn reading(&self, import: &'static str) -> Result<&Reading, ImportError> {
@@ -170,11 +206,13 @@ fn beginning<'a>(
 
 impl store::Host for Guest {
     fn get(&mut self, key: String) -> wasmtime::Result<Option<String>> {
-        Ok(self.reading("store.get")?.get(&self.namespace, &key))
+        Ok(self.reading("store.get")?.get(&self.common.namespace, &key))
     }
 
     fn scan(&mut self, prefix: String) -> wasmtime::Result<Vec<(String, String)>> {
-        Ok(self.reading("store.scan")?.scan(&self.namespace, &prefix))
+        Ok(self
+            .reading("store.scan")?
+            .scan(&self.common.namespace, &prefix))
     }
 }
 
@@ -207,24 +245,7 @@ impl clock::Host for Guest {
 impl log::Host for Guest {
     fn message(&mut self, level: log::Level, text: String) -> wasmtime::Result<()> {
         self.reading("log.message")?;
-        self.logged = self.logged.saturating_add(1);
-        let policy = &*self.policy;
-        if self.logged > LOG_MESSAGES {
-            if self.logged == LOG_MESSAGES + 1 {
-                tracing::warn!(
-                    policy,
-                    "more than {LOG_MESSAGES} messages from one hook; the rest is dropped"
-                );
-            }
-            return Ok(());
-        }
-        let text = visible_cut(&text, LOG_CHARS);
-        match level {
-            log::Level::Debug => tracing::debug!(policy, "{text}"),
-            log::Level::Info => tracing::info!(policy, "{text}"),
-            log::Level::Warn => tracing::warn!(policy, "{text}"),
-            log::Level::Error => tracing::error!(policy, "{text}"),
-        }
+        self.log.message(level, &text);
         Ok(())
     }
 }
@@ -232,11 +253,11 @@ impl log::Host for Guest {
 impl metrics::Host for Guest {
     fn add(&mut self, name: String, by: u64) -> wasmtime::Result<()> {
         self.reading("metrics.add")?;
-        if let Err(why) = self.counted.add(&name, by)
+        if let Err(why) = self.common.counted.add(&name, by)
             && !std::mem::replace(&mut self.miscounted, true)
         {
-            let policy = &*self.policy;
-            let name = visible_cut(&name, LOG_CHARS);
+            let policy = &*self.common.policy;
+            let name = visible_cut(&name, CHARS);
             tracing::warn!(policy, "`{name}` is not counted: {why}");
         }
         Ok(())

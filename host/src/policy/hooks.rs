@@ -185,7 +185,7 @@ impl Policy {
             hook,
             exported,
             sightings: false,
-            time: self.pool.maker.engine.options.limits.hook_time,
+            time: self.time(self.pool.maker.engine.options.limits.hook_time),
             list,
         }
     }
@@ -195,9 +195,15 @@ impl Policy {
             hook,
             exported,
             sightings: true,
-            time: self.pool.maker.engine.options.limits.record_time,
+            time: self.time(self.pool.maker.engine.options.limits.record_time),
             list,
         }
+    }
+
+    /// How long a hook may run: what a policy was granted has a time of its own, which comes on top.
+    fn time(&self, own: Duration) -> Duration {
+        let waiting = self.source.grants.http.as_ref().map(|grant| grant.timeout);
+        own + waiting.unwrap_or_default()
     }
 
     /// Takes an instance and sets it up for one hook.
@@ -289,7 +295,7 @@ impl<'a> Run<'a> {
                 return Err(policy.failure(hook, kind, &detail));
             }
         };
-        let pure = !guest.asked_clock;
+        let pure = !guest.asked_clock && policy.replayable();
         policy.pool.retire(instance);
         let limit = policy.pool.maker.engine.options.limits.output;
         if let Err(wrong) = check(&mut value, limit) {

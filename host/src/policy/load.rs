@@ -12,6 +12,7 @@ use wasmtime::component::Component;
 use super::cache::Cache;
 use super::counted::Counted;
 use super::engine::{Engine, MAX_MEMORIES, Shared, TABLES_PER_SLOT};
+use super::guest::Common;
 use super::pool::{Maker, Pool, Unmade};
 use super::shape::{self, Indices, SERVED};
 use super::{Counters, FailureKind, LoadError, Policy, Source};
@@ -187,19 +188,17 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
     };
     let name: Arc<str> = source.name.as_str().into();
     let namespace = Namespace::new(source.origin, &name);
-    let counted = Arc::new(Counted::default());
+    let common = Arc::new(Common {
+        policy: name.clone(),
+        namespace: namespace.clone(),
+        counted: Counted::default(),
+        http: source.grants.http.clone().map(Arc::new),
+        client: engine.client.clone(),
+    });
     let made = async {
         let component = component?;
-        let shape = shape::inspect(&component)?;
-        let maker = maker(
-            engine,
-            counted.clone(),
-            &component,
-            &shape,
-            &source,
-            name.clone(),
-            namespace.clone(),
-        )?;
+        let shape = shape::inspect(&component, &source)?;
+        let maker = maker(engine, common.clone(), &component, &shape, &source)?;
         let pool = Pool::begin(maker).await.map_err(first_failure)?;
         Ok((shape, pool))
     }
@@ -213,7 +212,7 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
             shape,
             pool,
             counters: Counters::default(),
-            counted,
+            common,
         })),
         Err(detail) => Err(refused(source, detail)),
     }
@@ -221,12 +220,10 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
 
 fn maker(
     engine: Arc<Shared>,
-    counted: Arc<Counted>,
+    common: Arc<Common>,
     component: &Component,
     shape: &shape::Shape,
     source: &Source,
-    name: Arc<str>,
-    namespace: Namespace,
 ) -> Result<Maker, String> {
     let settings = match (&source.settings, shape.hooks.settings) {
         (Some(_), false) => {
@@ -271,13 +268,12 @@ fn maker(
     })?;
     Ok(Maker {
         engine,
-        name,
-        namespace,
-        counted,
+        common,
         pre,
         indices,
         settings,
         slots,
+        reuse: source.reuse,
     })
 }
 

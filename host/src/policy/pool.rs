@@ -11,12 +11,10 @@ use wasmtime::{Store, UpdateDeadline};
 
 use super::FailureKind;
 use super::contract::exports;
-use super::counted::Counted;
 use super::engine::Shared;
 use super::failure::classify;
-use super::guest::Guest;
+use super::guest::{Common, Guest};
 use super::shape::Indices;
-use crate::ledger::Namespace;
 use crate::mcp::escape::visible_cut;
 
 /// How many instances are kept ready until a message finds none.
@@ -32,15 +30,15 @@ const CALM: Duration = Duration::from_secs(30);
 /// Makes instances of one component.
 pub(super) struct Maker {
     pub(super) engine: Arc<Shared>,
-    pub(super) name: Arc<str>,
-    pub(super) namespace: Namespace,
-    pub(super) counted: Arc<Counted>,
+    pub(super) common: Arc<Common>,
     pub(super) pre: InstancePre<Guest>,
     pub(super) indices: Indices,
     /// What `configure` is called with, if it is exported.
     pub(super) settings: Option<String>,
     /// How many of the engine's slots an instance takes.
     pub(super) slots: u32,
+    /// For how many hooks an instance serves.
+    pub(super) reuse: u32,
 }
 
 /// One instance, configured and never used, or just used.
@@ -49,6 +47,8 @@ pub(super) struct Instance {
     pub(super) store: Store<Guest>,
     pub(super) hooks: Exports,
     ready: bool,
+    /// How many hooks it served.
+    uses: u32,
     _slot: OwnedSemaphorePermit,
 }
 
@@ -122,13 +122,7 @@ impl Maker {
         let limits = &self.engine.options.limits;
         let _running = self.engine.ticker.running();
         let deadline = Instant::now() + limits.record_time;
-        let guest = Guest::new(
-            self.name.clone(),
-            self.namespace.clone(),
-            self.counted.clone(),
-            limits.memory,
-            deadline,
-        );
+        let guest = Guest::new(self.common.clone(), limits.memory, deadline);
         let mut store = Store::new(&self.engine.wasm, guest);
         store.limiter(|guest| &mut guest.memory);
         store.epoch_deadline_callback(|mut store| {
@@ -161,6 +155,7 @@ impl Maker {
             store,
             hooks,
             ready,
+            uses: 0,
             _slot: slot,
         })
     }
@@ -247,13 +242,19 @@ impl Pool {
         }
     }
 
-    /// Clears a used instance away: later if it can wait, else now.
+    /// Clears a used instance away, later if it can wait, else now; or keeps it for the next message, where the operator
+    /// said so.
     pub(super) fn retire(&self, mut instance: Instance) {
         instance.store.data_mut().end();
         if !instance.ready {
             return;
         }
+        instance.uses = instance.uses.saturating_add(1);
         let mut state = self.state();
+        if instance.uses < self.maker.reuse && state.ready.len() < state.wanted {
+            state.ready.push(instance);
+            return;
+        }
         if state.spent.len() < self.most {
             state.spent.push(instance);
         }
@@ -291,7 +292,7 @@ impl Pool {
                 }
                 Some(Err(why)) => {
                     tracing::warn!(
-                        policy = &*self.maker.name,
+                        policy = &*self.maker.common.policy,
                         "no instance could be made ready: {}",
                         why.detail()
                     );

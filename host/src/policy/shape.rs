@@ -5,9 +5,12 @@
 use wasmtime::component::types::ComponentItem;
 use wasmtime::component::{Component, InstancePre};
 
-use super::Hooks;
 use super::contract::exports;
 use super::guest::Guest;
+use super::wasi::{self, Import};
+use super::{Hooks, Source};
+use crate::config::grants::HTTP;
+use crate::ledger::PolicyOrigin;
 use crate::mcp::escape::visible_cut;
 
 /// The package whose interfaces are hooks and imports.
@@ -63,8 +66,8 @@ pub(super) fn check_bytes(bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-/// Checks names and versions of everything it imports and exports.
-pub(super) fn inspect(component: &Component) -> Result<Shape, String> {
+/// Checks names and versions of everything it imports and exports, and that what it imports was granted.
+pub(super) fn inspect(component: &Component, source: &Source) -> Result<Shape, String> {
     let engine = component.engine();
     let ty = component.component_type();
     let mut shape = Shape {
@@ -127,7 +130,7 @@ pub(super) fn inspect(component: &Component) -> Result<Shape, String> {
         ));
     }
     for (name, import) in ty.imports(engine) {
-        check_import(name, &import.ty, engine)?;
+        check_import(name, &import.ty, engine, source)?;
     }
     Ok(shape)
 }
@@ -168,20 +171,56 @@ fn newer(a: &str, b: &str) -> bool {
     patch(a) > patch(b)
 }
 
-fn check_import(name: &str, ty: &ComponentItem, engine: &wasmtime::Engine) -> Result<(), String> {
-    let refused = || {
-        format!(
-            "it imports `{}`, which this host does not offer; a policy may import store, catalog, clock, log and metrics of `{PACKAGE}`. Anything else would need a grant in witgate.toml, and this version has none to give: build the policy without it (for WASI: `--stub-wasi` or a target without WASI)",
-            visible_cut(name, 100)
-        )
-    };
-    let Some((interface, _)) = parse(name)? else {
-        return Err(refused());
-    };
-    if IMPORTS.contains(&interface) || only_types(ty, engine) {
-        Ok(())
+fn check_import(
+    name: &str,
+    ty: &ComponentItem,
+    engine: &wasmtime::Engine,
+    source: &Source,
+) -> Result<(), String> {
+    let shown = visible_cut(name, 100);
+    match wasi::import(name) {
+        Some(Import::Virtual) => return Ok(()),
+        Some(Import::Http) if source.grants.http.is_some() => return Ok(()),
+        Some(Import::Http) => {
+            return Err(format!(
+                "it imports `{shown}`: it makes HTTP requests, which nobody granted. If it is to, write {} with `hosts = [\"…\"]` into witgate.toml and name each host there; else build the policy without it",
+                grant(HTTP, source)
+            ));
+        }
+        None => {}
+    }
+    if only_types(ty, engine) {
+        return Ok(());
+    }
+    match parse(name)? {
+        Some((interface, _)) if IMPORTS.contains(&interface) => Ok(()),
+        _ => Err(format!(
+            "it imports `{shown}`, which this host does not offer; a policy may import store, catalog, clock, log and metrics of `{PACKAGE}`, WASI 0.2 (virtual: no files, no network, the message's time), and with a grant in witgate.toml `{HTTP}` 0.2. Build the policy without it (for WASI: `--stub-wasi`, or a target without WASI)"
+        )),
+    }
+}
+
+/// The table of witgate.toml where a grant for this policy stands.
+fn grant(import: &str, source: &Source) -> String {
+    match source.origin {
+        PolicyOrigin::Directory => format!(
+            "`[policy_dir.grants.{}.\"{import}\"]`",
+            toml_key(&source.name)
+        ),
+        PolicyOrigin::Configuration | PolicyOrigin::Builtin => format!(
+            "`[policy.grants.\"{import}\"]` below its `[[policy]]` (name = {:?})",
+            source.name
+        ),
+    }
+}
+
+/// A key as TOML spells it in a header.
+fn toml_key(key: &str) -> String {
+    let bare = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    if !key.is_empty() && key.bytes().all(bare) {
+        key.to_owned()
     } else {
-        Err(refused())
+        format!("{key:?}")
     }
 }
 

@@ -8,6 +8,8 @@ mod imports;
 mod loading;
 mod misbehaving;
 mod readiness;
+mod reuse;
+mod wasi;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;

@@ -41,8 +41,8 @@ async fn every_refusal_says_what_and_how_to_mend_it() {
             &["witgate:policy/store@0.1.0", "put", "0.1.0"],
         ),
         (
-            "imports-wasi",
-            &["wasi:clocks/wall-clock@0.2.6", "grant", "--stub-wasi"],
+            "imports-unknown",
+            &["wasi:keyvalue/store@0.2.6", "grant", "--stub-wasi"],
         ),
         (
             "version-0.2.0",

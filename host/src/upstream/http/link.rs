@@ -7,7 +7,6 @@ use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -213,7 +212,7 @@ async fn connect(endpoint: &Endpoint) -> Result<Stream, UpstreamError> {
     }
     let name = ServerName::try_from(host.to_owned())
         .map_err(|error| tls(io::Error::new(io::ErrorKind::InvalidInput, error)))?;
-    let config = tls_config().map_err(|error| tls(io::Error::other(error)))?;
+    let config = crate::client_tls::config().map_err(|error| tls(io::Error::other(error)))?;
     match TlsConnector::from(config).connect(name, tcp).await {
         Ok(stream) => Ok(Stream::Tls(Box::new(stream))),
         Err(source) if is_tls(&source) => Err(tls(source)),
@@ -281,22 +280,6 @@ async fn first_of(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
             None => {}
         }
     }
-}
-
-/// The process's TLS settings as a client: the system's authorities, TLS 1.2 and 1.3, ring. Made when it is first asked
-/// for, since reading the authorities takes milliseconds.
-fn tls_config() -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
-    static CONFIG: OnceLock<Arc<rustls::ClientConfig>> = OnceLock::new();
-    if let Some(config) = CONFIG.get() {
-        return Ok(config.clone());
-    }
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = rustls::ClientConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()?;
-    let mut config =
-        hyper_rustls::ConfigBuilderExt::try_with_platform_verifier(builder)?.with_no_client_auth();
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
-    Ok(CONFIG.get_or_init(|| Arc::new(config)).clone())
 }
 
 impl AsyncRead for Stream {
