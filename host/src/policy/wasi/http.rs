@@ -130,7 +130,10 @@ async fn send(
         .fold(time, Duration::min);
     let answer = tokio::time::timeout(first, client.request(request)).await;
     let answer = answer.map_err(|_| Error::HttpResponseTimeout)?;
-    let answer = answer.map_err(|error| Error::Connect(io::Error::other(error)))?;
+    let answer = answer.map_err(|error| match error.is_connect() {
+        true => Error::Connect(io::Error::other(error)),
+        false => Error::ConnectionTerminated,
+    })?;
     let answer = answer.map(|body| {
         Until {
             body,
