@@ -8,6 +8,7 @@ mod imports;
 mod loading;
 mod misbehaving;
 mod readiness;
+mod released;
 mod requests;
 mod reuse;
 mod wasi;

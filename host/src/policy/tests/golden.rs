@@ -9,6 +9,7 @@ use super::*;
 
 const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/v0_1_0_rust.wasm");
 const GOLDEN_0_1_1: &[u8] = include_bytes!("../../../../tests/golden/v0_1_1_rust.wasm");
+const GOLDEN_0_1_2: &[u8] = include_bytes!("../../../../tests/golden/v0_1_2_rust.wasm");
 
 async fn golden() -> Arc<Policy> {
     load(&engine(limits()), source("guest", GOLDEN))
@@ -58,6 +59,10 @@ async fn all_hooks_are_found() {
     };
     assert_eq!(newer.hooks(), all);
     assert_eq!(newer.contract_version(), "0.1.1");
+    assert_eq!(
+        newer.sha256(),
+        "adbf6fd2b2e8f5feb614a09317c904b3ee38e0116020218a5964a1b9bde9d28b"
+    );
     // Its imports are named after its version, and answer.
     let view = view_of(&[("b", "three")], &[]);
     assert_eq!(echo(&newer, &view, "get:b").await, "Some(\"three\")");
@@ -332,4 +337,21 @@ async fn readings_are_recorded_and_decided() {
 
     let moved = policy.decide(&before, &decision).await.unwrap().value;
     assert_eq!(moved.unwrap_err(), Refusal::MovedOn);
+}
+
+/// What one policy counts is counted of all its instances together, and no verdict depends on it.
+#[tokio::test]
+async fn what_a_policy_counts_is_kept_beside_its_verdicts() {
+    let policy = load(&engine(limits()), source("guest", GOLDEN_0_1_2))
+        .await
+        .unwrap();
+    assert_eq!(policy.contract_version(), "0.1.2");
+    for _ in 0..3 {
+        let answer = checked(&policy, &view(), "count:reads").await.unwrap();
+        assert_eq!((answer.value, answer.pure), (Verdict::Allow, true));
+    }
+    // Not a counter's name: the call goes on, nothing is counted.
+    let answer = checked(&policy, &view(), "count:Not One").await.unwrap();
+    assert_eq!(answer.value, Verdict::Allow);
+    assert_eq!(policy.counted(), BTreeMap::from([("reads".to_owned(), 3)]));
 }
