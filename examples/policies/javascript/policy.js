@@ -4,8 +4,9 @@
 import { definition } from "witgate:policy/catalog";
 import { get } from "witgate:policy/store";
 
+// Of ASCII letters only: `toLowerCase` alone makes a k of the Kelvin sign.
 const lower = (text) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
-const denial = (code, reason, remedy) => ({ code, reason, remedy, labels: [] });
+const denial = (code, reason, remedy = null) => ({ code, reason, remedy, labels: [] });
 
 let hide;
 
@@ -13,21 +14,23 @@ export const settings = {
   configure(json) {
     const { hide: word, ...others } = JSON.parse(json);
     for (const key of Object.keys(others)) throw `unknown key \`${key}\`; there is \`hide\``;
-    if (word !== undefined && (typeof word !== "string" || word === "")) throw "`hide` must be a word";
-    hide = word && lower(word);
+    if (word === undefined) return;
+    if (typeof word !== "string" || word === "") throw "`hide` must be a word";
+    hide = lower(word);
   },
 };
 
+const unconfirmed = denial(
+  "confirm_required",
+  "Deleting needs the argument `confirm` to be true",
+  "Ask the person, then call again with `confirm` set to true",
+);
+
 export const callGate = {
   check(_context, { item, arguments: json }) {
-    if (item.kind.tag !== "tool" || !lower(item.name).startsWith("delete_")) return { tag: "allow" };
-    if (JSON.parse(json ?? "null")?.confirm === true) return { tag: "allow" };
-    const val = denial(
-      "confirm_required",
-      "Deleting needs the argument `confirm` to be true",
-      "Ask the person, then call again with `confirm` set to true",
-    );
-    return { tag: "deny", val };
+    const deletes = item.kind.tag === "tool" && lower(item.name).startsWith("delete_");
+    const confirmed = !deletes || JSON.parse(json ?? "null")?.confirm === true;
+    return confirmed ? { tag: "allow" } : { tag: "deny", val: unconfirmed };
   },
 };
 
@@ -36,7 +39,7 @@ export const listFilter = {
 };
 
 function withheld({ kind, digest }) {
-  if (!hide || kind.tag !== "tool") return null;
+  if (hide === undefined || kind.tag !== "tool") return null;
   let description;
   try {
     description = JSON.parse(definition(digest) ?? "")?.description;
@@ -51,7 +54,7 @@ export const inventory = {
   observe(server) {
     const key = `sighting/readings/${server.name}`;
     const before = get(key) ?? "";
-    const value = String((/^\d+$/.test(before) ? Number(before) : 0) + 1);
-    return [{ key, value, labels: [] }];
+    const readings = /^\d+$/.test(before) ? Number(before) : 0;
+    return [{ key, value: String(readings + 1), labels: [] }];
   },
 };

@@ -9,6 +9,7 @@ import type * as Settings from "witgate:policy/settings";
 import { get } from "witgate:policy/store";
 import type { Denial, Item } from "witgate:policy/types";
 
+// Of ASCII letters only: `toLowerCase` alone makes a k of the Kelvin sign.
 const lower = (text: string) => text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 
 let hide: string | undefined;

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod golden;
+mod golden_languages;
 #[path = "../../../tests/support/hostile.rs"]
 mod hostile;
 mod imports;
