@@ -1,7 +1,7 @@
 // delete-guard: deleting needs a confirmation, and tools whose description has a word are hidden. The same rule is in
 // every language's folder beside this one.
 //
-// Every message meets a fresh instance, so nothing that a hook is given is freed. What a hook returns is freed by the
+// Every message meets a fresh instance, so what a hook is given need not be freed. What a hook returns is freed by the
 // bindings once the host has read it: it must be on the heap, so `text` copies.
 #include <stdlib.h>
 
@@ -102,21 +102,23 @@ void exports_witgate_policy_call_gate_check(exports_witgate_policy_call_gate_con
   };
 }
 
-// Why a tool is hidden, if it is.
-static exports_witgate_policy_list_filter_option_denial_t hidden(string digest) {
-  exports_witgate_policy_list_filter_option_denial_t answer = {0};
-  string definition;
-  json_text description;
-  if (!witgate_policy_catalog_definition(&digest, &definition) || !member(definition, "description", &description)) {
-    answer.is_some = true;
-    answer.val.code = text("no_definition");
-    answer.val.reason = text("Its definition cannot be read");
-  } else if (json_is_string(description) && has(said(description), hide)) {
-    answer.is_some = true;
-    answer.val.code = text("hidden_word");
-    answer.val.reason = text("Its description has a word that the operator hides");
-  }
-  return answer;
+typedef exports_witgate_policy_list_filter_option_denial_t answer;
+
+static answer withheld(const char *code, const char *reason) {
+  return (answer){true, {.code = text(code), .reason = text(reason)}};
+}
+
+// Why a tool is hidden, if it is. A list may be long, so its definitions are freed.
+static answer hidden(string digest) {
+  string definition = {0}, description = {0};
+  json_text value = {0};
+  bool read = witgate_policy_catalog_definition(&digest, &definition) && member(definition, "description", &value);
+  if (json_is_string(value)) description = said(value);
+  bool found = has(description, hide);
+  delete_guard_string_free(&description);
+  delete_guard_string_free(&definition);
+  if (!read) return withheld("no_definition", "Its definition cannot be read");
+  return found ? withheld("hidden_word", "Its description has a word that the operator hides") : (answer){0};
 }
 
 void exports_witgate_policy_list_filter_filter(exports_witgate_policy_list_filter_context_t *context,

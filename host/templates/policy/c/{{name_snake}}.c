@@ -1,6 +1,6 @@
 // {{name}}: no tool may be called whose name has a word that the operator denies.
 //
-// Every message meets a fresh instance, so nothing that a hook is given is freed. What a hook returns is freed by the
+// Every message meets a fresh instance, so what a hook is given need not be freed. What a hook returns is freed by the
 // bindings once the host has read it: it must be on the heap.
 #include <stdlib.h>
 

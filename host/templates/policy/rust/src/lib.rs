@@ -11,7 +11,7 @@ use std::sync::OnceLock;
 use rule::Rule;
 
 mod bindings {
-    wit_bindgen::generate!({ path: ["wit", "world.wit"], world: "local:policy/policy", generate_all });
+    wit_bindgen::generate!({ path: "wit", world: "local:policy/policy", generate_all });
 }
 
 /// Set once in every instance, before any other hook. Every message meets a fresh instance: nothing else that is kept in
