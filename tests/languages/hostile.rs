@@ -120,22 +120,29 @@ fn failure_since(client: &Client, mark: usize) -> String {
     })
 }
 
-fn every_misdeed_denies(language: &str, misdeeds: Misdeeds) {
+/// What misbehaves, one by one with its kind of failure, `without` these.
+fn one_by_one(misdeeds: Misdeeds, without: &[&str]) -> Vec<(&'static str, &'static str)> {
+    misdeeds
+        .iter()
+        .flat_map(|(kind, names)| names.iter().map(|name| (*kind, *name)))
+        .filter(|(_, name)| !without.contains(name))
+        .collect()
+}
+
+fn every_misdeed_denies(language: &str, misdeeds: &[(&str, &str)]) {
     let home = Home::new();
-    let mut tools: Vec<&str> = misdeeds.iter().flat_map(|(_, names)| *names).copied().collect();
+    let mut tools: Vec<&str> = misdeeds.iter().map(|(_, name)| *name).collect();
     tools.extend(["allow", "poison", "is_it_poisoned"]);
     let (server, client) = scene(&home, language, &tools);
     assert_eq!(client.tools(), tools);
-    for (kind, names) in misdeeds {
-        for name in *names {
-            let mark = client.log().len();
-            let line = client.raw("tools/call", &json!({"name": name}).to_string());
-            assert!(line.len() < 2000, "{name}: {} bytes", line.len());
-            Answer::read(&line).refused_as("ERROR", "policy_error");
-            let log = failure_since(&client, mark);
-            assert!(log.contains(&format!("kind={kind}")), "{name}: {log}");
-            client.call("allow").ran();
-        }
+    for (kind, name) in misdeeds {
+        let mark = client.log().len();
+        let line = client.raw("tools/call", &json!({"name": name}).to_string());
+        assert!(line.len() < 2000, "{name}: {} bytes", line.len());
+        Answer::read(&line).refused_as("ERROR", "policy_error");
+        let log = failure_since(&client, mark);
+        assert!(log.contains(&format!("kind={kind}")), "{name}: {log}");
+        client.call("allow").ran();
     }
     // What one message leaves behind, the next does not find.
     for _ in 0..3 {
@@ -143,25 +150,60 @@ fn every_misdeed_denies(language: &str, misdeeds: Misdeeds) {
         client.call("is_it_poisoned").ran();
     }
     client.request("ping", &json!({})).ran();
-    let misdeeds: usize = misdeeds.iter().map(|(_, names)| names.len()).sum();
-    assert_eq!(server.received_with("tools/call").len(), misdeeds + 6);
+    let allowed = misdeeds.len() + 6;
+    assert_eq!(server.received_with("tools/call").len(), allowed);
     client.close_well();
     let errors = home
         .audit()
         .iter()
         .filter(|record| record["verdict"] == "error" && record["decided_by"] == "10-hostile")
         .count();
-    assert_eq!(errors, misdeeds);
+    assert_eq!(errors, misdeeds.len());
 }
 
 #[test]
 fn every_misdeed_in_javascript_is_a_failure_of_its_kind() {
-    every_misdeed_denies("js", JS);
+    every_misdeed_denies("js", &one_by_one(JS, &[]));
 }
 
 #[test]
 fn every_misdeed_in_python_is_a_failure_of_its_kind() {
-    every_misdeed_denies("python", PYTHON);
+    every_misdeed_denies("python", &one_by_one(PYTHON, &[]));
+}
+
+#[test]
+fn with_wasi_they_fail_alike_and_the_time_is_the_messages() {
+    for (language, misdeeds, clock, without) in [
+        ("js-wasi", JS, "time", &["time"][..]),
+        ("python-wasi", PYTHON, "clock", &["clock", "sleep"]),
+    ] {
+        every_misdeed_denies(language, &one_by_one(misdeeds, without));
+        let home = Home::new();
+        let (_server, client) = scene(&home, language, &[clock]);
+        let told = client.call(clock).refused_as("DENIED", "time").reason;
+        assert!(!told.is_empty(), "{language}");
+    }
+}
+
+/// A clock that stands would make who waits for it wait for ever.
+#[test]
+fn to_sleep_takes_no_time() {
+    let home = Home::new();
+    let (_server, client) = scene(&home, "python-wasi", &["sleep"]);
+    client.call("sleep").ran();
+}
+
+#[test]
+fn what_is_thrown_is_in_the_log_with_its_place_where_wasi_carries_it() {
+    for (language, place) in [("js-wasi", "policy.js:"), ("python-wasi", "policy.py")] {
+        let home = Home::new();
+        let (server, client) = scene(&home, language, &["throw"]);
+        client.close_well();
+        let client = home.gate("s", &server).env("WITGATE_LOG", "info").open();
+        client.call("throw").refused_as("ERROR", "policy_error");
+        let log = failure_since(&client, 0);
+        assert!(log.contains("on purpose") && log.contains(place), "{language}: {log}");
+    }
 }
 
 fn a_list_that_is_none_shows_nothing(language: &str, names: &[&str]) {
