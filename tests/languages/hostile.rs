@@ -14,10 +14,7 @@ type Misdeeds = &'static [(&'static str, &'static [&'static str])];
 const JS: Misdeeds = &[
     ("Timeout", &["spin", "regex", "sort", "spin_while_read"]),
     ("OutOfMemory", &["grow", "grow_and_catch", "nest"]),
-    (
-        "BadOutput",
-        &["huge", "many", "other", "bad_code"],
-    ),
+    ("BadOutput", &["huge", "many", "other", "bad_code"]),
     (
         "Trap",
         &[
@@ -57,7 +54,12 @@ const PYTHON: Misdeeds = &[
     ("Timeout", &["spin", "regex", "big_number"]),
     (
         "OutOfMemory",
-        &["grow", "grow_and_catch", "grow_text", "recurse_without_limit"],
+        &[
+            "grow",
+            "grow_and_catch",
+            "grow_text",
+            "recurse_without_limit",
+        ],
     ),
     ("BadOutput", &["huge", "many", "other", "bad_code"]),
     (
@@ -202,7 +204,10 @@ fn what_is_thrown_is_in_the_log_with_its_place_where_wasi_carries_it() {
         let client = home.gate("s", &server).env("WITGATE_LOG", "info").open();
         client.call("throw").refused_as("ERROR", "policy_error");
         let log = failure_since(&client, 0);
-        assert!(log.contains("on purpose") && log.contains(place), "{language}: {log}");
+        assert!(
+            log.contains("on purpose") && log.contains(place),
+            "{language}: {log}"
+        );
     }
 }
 
@@ -220,7 +225,13 @@ fn a_list_that_is_none_shows_nothing(language: &str, names: &[&str]) {
 
 #[test]
 fn a_list_of_the_wrong_shape_in_javascript_shows_nothing() {
-    let names = ["short_list", "long_list", "no_list", "list_of_numbers", "list_of_booleans"];
+    let names = [
+        "short_list",
+        "long_list",
+        "no_list",
+        "list_of_numbers",
+        "list_of_booleans",
+    ];
     a_list_that_is_none_shows_nothing("js", &names);
     // Whoever forgets to return keeps the item: undefined is an option without a value.
     let home = Home::new();
@@ -230,7 +241,13 @@ fn a_list_of_the_wrong_shape_in_javascript_shows_nothing() {
 
 #[test]
 fn a_list_of_the_wrong_shape_in_python_shows_nothing() {
-    let names = ["short_list", "long_list", "no_list", "list_of_numbers", "generator"];
+    let names = [
+        "short_list",
+        "long_list",
+        "no_list",
+        "list_of_numbers",
+        "generator",
+    ];
     a_list_that_is_none_shows_nothing("python", &names);
 }
 
@@ -244,7 +261,11 @@ fn random_numbers_are_the_same_for_every_message() {
         client.close_well();
         let other = Home::new();
         let (_server, client) = scene(&other, language, &[tool]);
-        assert_eq!(client.call(tool).refused_as("DENIED", "random"), first, "{language}");
+        assert_eq!(
+            client.call(tool).refused_as("DENIED", "random"),
+            first,
+            "{language}"
+        );
     }
 }
 
@@ -252,6 +273,8 @@ fn random_numbers_are_the_same_for_every_message() {
 fn there_is_no_environment_to_read() {
     let home = Home::new();
     let (_server, client) = scene(&home, "python", &["environment"]);
-    let refusal = client.call("environment").refused_as("DENIED", "environment");
+    let refusal = client
+        .call("environment")
+        .refused_as("DENIED", "environment");
     assert_eq!(refusal.reason, "{}");
 }

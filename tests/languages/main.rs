@@ -12,6 +12,7 @@ mod support;
 
 mod hostile;
 mod rule;
+mod templates;
 
 use std::path::{Path, PathBuf};
 
@@ -19,14 +20,21 @@ use support::Home;
 
 /// A path of this checkout.
 fn checkout(relative: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(relative)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("..")
+        .join(relative)
 }
 
 /// A component of `target/policies`, compiled once for all tests: that takes Python's longer than a client would wait.
 fn built(relative: &str, build: &str) -> PathBuf {
     let path = checkout("target/policies").join(relative);
-    assert!(path.exists(), "{} is missing: run `{build}`", path.display());
+    assert!(
+        path.exists(),
+        "{} is missing: run `{build}`",
+        path.display()
+    );
     let home = Home::new();
-    home.run(&["policy", "check", path.to_str().unwrap()]).done();
+    home.run(&["policy", "check", path.to_str().unwrap()])
+        .done();
     path
 }

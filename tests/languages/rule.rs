@@ -71,12 +71,22 @@ fn a_component_dropped_into_the_directory_is_in_force_while_the_gate_runs() {
                 &json!({"name": "delete_repo", "arguments": arguments}),
             )
         };
-        assert!(matches!(call(json!({"confirm": true})), Answer::Ran(_)), "{language}");
-        assert!(matches!(call(json!({"confirm": "true"})), Answer::Refused(_)), "{language}");
+        assert!(
+            matches!(call(json!({"confirm": true})), Answer::Ran(_)),
+            "{language}"
+        );
+        assert!(
+            matches!(call(json!({"confirm": "true"})), Answer::Refused(_)),
+            "{language}"
+        );
         client.call("read").ran();
         assert_eq!(client.tools(), ["delete_repo", "read"], "{language}");
         client.call("dump").refused_as("FILTERED", "filtered");
-        assert!(!client.log().contains("kind="), "{language}: {}", client.log());
+        assert!(
+            !client.log().contains("kind="),
+            "{language}: {}",
+            client.log()
+        );
         client.close_well();
 
         let confirmed = server
@@ -108,7 +118,11 @@ fn a_component_asks_for_nothing_but_the_contract() {
         let home = Home::new();
         let inspected = home.run(&["policy", "inspect", component.to_str().unwrap()]);
         let inspected = inspected.done();
-        assert!(!inspected.stdout.contains("wasi:"), "{language}: {}", inspected.stdout);
+        assert!(
+            !inspected.stdout.contains("wasi:"),
+            "{language}: {}",
+            inspected.stdout
+        );
     }
 }
 
@@ -117,7 +131,12 @@ fn every_language_passes_the_same_cases() {
     let cases = checkout("examples/policies/cases");
     for (_, component) in languages() {
         let home = Home::new();
-        let arguments = ["policy", "test", component.to_str().unwrap(), cases.to_str().unwrap()];
+        let arguments = [
+            "policy",
+            "test",
+            component.to_str().unwrap(),
+            cases.to_str().unwrap(),
+        ];
         home.run(&arguments).done();
     }
 }
