@@ -1,5 +1,6 @@
-//! Chores of the project that need more than cargo: `cargo xtask policies`.
+//! Chores of the project that need more than cargo: `cargo xtask policies`, `cargo xtask component`.
 
+mod component;
 mod policies;
 
 use std::process::ExitCode;
@@ -17,12 +18,16 @@ struct Cli {
 enum Chore {
     /// Builds the policies written in Rust to components, and writes a manifest beside them.
     Policies(policies::Args),
+    /// Makes a component of a module, with the arguments of `wasm-tools component`.
+    #[command(subcommand)]
+    Component(component::Step),
 }
 
 #[allow(clippy::print_stderr, reason = "xtask is a command")]
 fn main() -> ExitCode {
     let done = match Cli::parse().chore {
         Chore::Policies(args) => policies::run(&args),
+        Chore::Component(step) => component::run(&step),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
