@@ -6,7 +6,7 @@ mod line;
 mod tail;
 pub(crate) mod time;
 mod verify;
-mod writer;
+pub(crate) mod writer;
 
 use std::path::Path;
 use std::sync::{Arc, OnceLock};

@@ -8,6 +8,7 @@ pub mod judge;
 pub mod observe;
 pub mod ownership;
 pub mod permit;
+mod recording;
 pub mod remembered;
 pub mod visibility;
 
@@ -17,9 +18,11 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
 use crate::policy::Policy;
+use crate::tape::Recorder;
 
 pub use judge::{Decision, Judgement, Refused};
 pub use permit::{Cleared, Permit, Protocol, Stale};
+pub use recording::Recording;
 pub use remembered::Remembered;
 pub use visibility::Visibility;
 
@@ -35,6 +38,7 @@ pub struct Problem {
 }
 
 /// The chain at one moment: immutable, and one serves a message from start to end.
+#[derive(Clone)]
 pub struct Generation {
     /// Counts up within the process.
     pub id: u64,
@@ -42,6 +46,8 @@ pub struct Generation {
     pub policies: Vec<Arc<Policy>>,
     /// What could not be put in force.
     pub problems: Vec<Problem>,
+    /// Who is told of everything it is asked, if somebody records.
+    pub recording: Option<Recording>,
 }
 
 impl Generation {
@@ -59,11 +65,15 @@ impl Generation {
             .any(|policy| policy.hooks().client_request_gate)
     }
 
-    /// Whether any policy judges results.
+    /// Whether what servers ask of the client is to be judged, be it only to be recorded.
+    pub fn hears_client_requests(&self) -> bool {
+        self.is_recorded() || self.judges_client_requests()
+    }
+
+    /// Whether results are to be judged: by any policy, or only to be recorded.
     pub fn inspects_results(&self) -> bool {
-        self.policies
-            .iter()
-            .any(|policy| policy.hooks().result_gate)
+        let judges = |policy: &Arc<Policy>| policy.hooks().result_gate;
+        self.is_recorded() || self.policies.iter().any(judges)
     }
 }
 
@@ -71,6 +81,7 @@ impl Generation {
 pub struct Chain {
     current: ArcSwap<Generation>,
     changed: watch::Sender<u64>,
+    recorder: Option<Arc<dyn Recorder>>,
 }
 
 impl Chain {
@@ -80,6 +91,16 @@ impl Chain {
         Self {
             current: ArcSwap::new(generation),
             changed,
+            recorder: None,
+        }
+    }
+
+    /// The same chain, telling `recorder` of everything that it and those after it are asked.
+    pub fn recorded_by(self, recorder: Arc<dyn Recorder>) -> Self {
+        let generation = self.current().recorded_by(recorder.clone());
+        Self {
+            recorder: Some(recorder),
+            ..Self::new(Arc::new(generation))
         }
     }
 
@@ -91,6 +112,10 @@ impl Chain {
     /// Puts `next` in force; messages under way finish on the one they began with.
     pub fn swap(&self, next: Arc<Generation>) {
         let id = next.id;
+        let next = match &self.recorder {
+            Some(recorder) => Arc::new(next.recorded_by(recorder.clone())),
+            None => next,
+        };
         self.current.store(next);
         self.changed.send_replace(id);
     }

@@ -20,5 +20,6 @@ pub mod mcp;
 pub mod operator;
 pub mod policy;
 pub mod setup;
+pub mod tape;
 pub mod upstream;
 pub mod wire;

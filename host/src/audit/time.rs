@@ -12,7 +12,7 @@ pub(crate) fn rfc3339(ms: u64) -> String {
 }
 
 /// `20261120T103000Z`: for names of files, which then sort by time.
-pub(super) fn compact(ms: u64) -> String {
+pub(crate) fn compact(ms: u64) -> String {
     let (year, month, day) = date(ms);
     let (hour, minute, second) = time_of_day(ms);
     format!("{year:04}{month:02}{day:02}T{hour:02}{minute:02}{second:02}Z")

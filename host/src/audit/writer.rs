@@ -3,7 +3,7 @@
 //!
 //! Knows how writing fails and is taken up again. Knows nothing of what a record means.
 
-mod block_on;
+pub(crate) mod block_on;
 mod out;
 
 use std::io;

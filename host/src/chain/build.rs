@@ -93,6 +93,11 @@ impl Builder {
         }
     }
 
+    /// The lists that the command line gives.
+    pub fn flags(&self) -> &[(String, Lists)] {
+        &self.flags
+    }
+
     /// Reads and loads everything that `config` names and the policy directory holds. What fails is replaced by its
     /// last good bytes and reported in [`Generation::problems`]; without such bytes the whole build fails.
     pub async fn build(&self, config: &Config) -> Result<Arc<Generation>, BuildError> {
@@ -112,6 +117,7 @@ impl Builder {
             id,
             policies,
             problems,
+            recording: None,
         }))
     }
 

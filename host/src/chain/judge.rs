@@ -11,10 +11,13 @@ use bytes::Bytes;
 
 use crate::chain::Generation;
 use crate::chain::permit::{Bound, Permit};
+use crate::chain::recording::{About, Answers};
 use crate::chain::visibility::{POLICY_ERROR, Status, Withheld, failure_denial, report};
 use crate::config::Mode;
 use crate::policy::View;
 use crate::policy::contract::{Call, Context, Denial, Ruling, Verdict};
+use crate::tape::Mark;
+use crate::tape::record::{Called, Returned, What};
 
 pub use client_request::{ClientJudgement, client_request, request as to_client};
 
@@ -174,6 +177,8 @@ pub struct Judgement {
     /// Whether the same call would be judged the same for as long as chain and ledger stay: no hook failed or asked
     /// the clock.
     pub pure: bool,
+    /// The record of it, if it was recorded.
+    pub mark: Option<Mark>,
 }
 
 /// Judges a call of an item with this status. `status` is none for a URI that a visible template matched or a result
@@ -186,23 +191,52 @@ pub async fn call(
     call: &Call,
     frame: Bytes,
 ) -> Judgement {
+    let mut answers = generation.answers();
+    let view = generation.watched(view);
+    let mut judgement =
+        gates(generation, &view, context, status, call, frame, &mut answers).await;
+    judgement.mark = generation.record(&view, About::default(), || {
+        let refused = judgement.outcome.as_ref().err();
+        What::Called(Called {
+            context: context.clone(),
+            call: call.clone(),
+            listed: status.is_some(),
+            answers: answers.all(),
+            refused: refused.map(|refused| refused.recorded()),
+        })
+    });
+    judgement
+}
+
+async fn gates(
+    generation: &Generation,
+    view: &View,
+    context: &Context,
+    status: Option<&Status>,
+    call: &Call,
+    frame: Bytes,
+    answers: &mut Answers<Verdict>,
+) -> Judgement {
     let mut codes = Vec::new();
     let mut micros = Vec::new();
     let mut pure = true;
+    let mark = None;
     if let Some(Status::Withheld(withheld)) = status {
         return Judgement {
             outcome: Err(Box::new(Refused::withheld(withheld))),
             codes,
             micros,
             pure,
+            mark,
         };
     }
     let mut held: Option<(Arc<str>, Denial)> = None;
-    for policy in &generation.policies {
+    for (place, policy) in generation.policies.iter().enumerate() {
         if !policy.hooks().call_gate {
             continue;
         }
         let verdict = policy.check(view, context, call).await;
+        answers.note(place, &verdict, Verdict::clone);
         pure &= verdict.as_ref().is_ok_and(|evaluated| evaluated.pure);
         if let Ok(evaluated) = &verdict {
             micros.push((policy.name().clone(), evaluated.micros));
@@ -241,6 +275,7 @@ pub async fn call(
                     codes,
                     micros,
                     pure,
+                    mark,
                 };
             }
             // A hold does not end the chain: a later denial beats it.
@@ -270,6 +305,7 @@ pub async fn call(
         codes,
         micros,
         pure,
+        mark,
     }
 }
 
@@ -302,15 +338,41 @@ pub async fn result(
     call: &Call,
     outcome: &str,
 ) -> Inspection {
+    let mut answers = generation.answers();
+    let view = generation.watched(view);
+    let inspection = inspect(generation, &view, context, call, outcome, &mut answers).await;
+    generation.record(&view, About::default(), || {
+        let refused = inspection.outcome.as_ref().err();
+        What::Returned(Returned {
+            context: context.clone(),
+            call: call.clone(),
+            outcome: outcome.to_owned(),
+            answers: answers.all(),
+            replaced: inspection.outcome.as_ref().ok().cloned().flatten(),
+            refused: refused.map(|refused| refused.recorded()),
+        })
+    });
+    inspection
+}
+
+async fn inspect(
+    generation: &Generation,
+    view: &View,
+    context: &Context,
+    call: &Call,
+    outcome: &str,
+    answers: &mut Answers<Ruling>,
+) -> Inspection {
     let mut codes = Vec::new();
     let mut micros = Vec::new();
     let mut replaced: Option<String> = None;
-    for policy in &generation.policies {
+    for (place, policy) in generation.policies.iter().enumerate() {
         if !policy.hooks().result_gate {
             continue;
         }
         let seen = replaced.as_deref().unwrap_or(outcome);
         let ruling = policy.inspect(view, context, call, seen).await;
+        answers.note(place, &ruling, Ruling::clone);
         if let Ok(evaluated) = &ruling {
             micros.push((policy.name().clone(), evaluated.micros));
         }

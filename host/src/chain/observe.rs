@@ -8,13 +8,15 @@ use std::time::Duration;
 
 use crate::chain::Generation;
 use crate::chain::convert::{self, ServerView};
+use crate::chain::recording::About;
 use crate::chain::visibility::report;
 use crate::config::Mode;
 use crate::ledger::{Commit, Definition, Ledger, LedgerError, Observation, Op, Snapshot};
 use crate::mcp::digest::catalogue_digest;
 use crate::mcp::{Item, ItemKind};
-use crate::policy::contract::Catalogue;
-use crate::policy::{Definitions, Failure, View};
+use crate::policy::contract::{self, Catalogue, Change};
+use crate::policy::{Definitions, Evaluated, Failure, View};
+use crate::tape::record::{Answer, Observed as Recorded, What};
 
 /// How often changes are derived again because somebody else committed in between, before the reading fails.
 const MAX_ATTEMPTS: u32 = 50;
@@ -59,19 +61,47 @@ pub async fn observe(
     let mut snapshot = ledger.snapshot();
     let mut attempt = 0;
     loop {
-        let (ops, broken) =
-            derive(generation, definitions, server, reading, now_ms, &snapshot).await;
-        if ops.is_empty() {
-            return Ok(Observed { snapshot, broken });
-        }
-        match ledger
-            .commit(Commit {
-                based_on: Some(snapshot.version),
-                ops,
-            })
-            .await
-        {
-            Ok(snapshot) => return Ok(Observed { snapshot, broken }),
+        let view = View {
+            snapshot: snapshot.clone(),
+            definitions: definitions.clone(),
+            now_ms,
+        };
+        let view = generation.watched(&view);
+        let catalogue = catalogue(reading, &snapshot, &server.name);
+        let told = server.to_contract();
+        let answers = tell(generation, &view, &told, &catalogue).await;
+        let recorded = generation.is_recorded().then(|| Recorded {
+            server: told,
+            digest: catalogue.digest,
+            complete: catalogue.complete,
+            labels: catalogue.labels,
+            answers: answers
+                .iter()
+                .map(|(place, answer)| Answer::of(*place, answer, Vec::clone))
+                .collect(),
+        });
+        let (ops, broken) = derive(generation, answers, reading, now_ms);
+        let committed = match ops.is_empty() {
+            true => Ok(snapshot),
+            false => {
+                let commit = Commit {
+                    based_on: Some(snapshot.version),
+                    ops,
+                };
+                ledger.commit(commit).await
+            }
+        };
+        match committed {
+            Ok(snapshot) => {
+                if let Some(recorded) = recorded {
+                    let about = About {
+                        items: Some(catalogue.items),
+                        after: Some(snapshot.clone()),
+                    };
+                    generation.record(&view, about, || What::Observed(recorded));
+                }
+                return Ok(Observed { snapshot, broken });
+            }
             Err(LedgerError::Conflict { now }) if attempt < MAX_ATTEMPTS => {
                 snapshot = now;
                 attempt += 1;
@@ -84,39 +114,48 @@ pub async fn observe(
     }
 }
 
-async fn derive(
+/// What one policy, by its place in the chain, returns.
+type Returned = (usize, Result<Evaluated<Vec<Change>>, Failure>);
+
+/// Tells every recording policy, and has what each returns.
+pub async fn tell(
     generation: &Generation,
-    definitions: &Arc<dyn Definitions>,
-    server: &ServerView,
+    view: &View,
+    server: &contract::Server,
+    catalogue: &Catalogue,
+) -> Vec<Returned> {
+    let mut returned = Vec::new();
+    for (place, policy) in generation.policies.iter().enumerate() {
+        if policy.hooks().inventory {
+            let answer = policy.observe(view, server, catalogue).await;
+            if let Err(failure) = &answer {
+                report(failure);
+            }
+            returned.push((place, answer));
+        }
+    }
+    returned
+}
+
+/// What is to be committed, and which policies failed to record.
+fn derive(
+    generation: &Generation,
+    answers: Vec<Returned>,
     reading: &Reading,
     now_ms: u64,
-    snapshot: &Arc<Snapshot>,
 ) -> (Vec<Op>, Vec<Failure>) {
-    let view = View {
-        snapshot: snapshot.clone(),
-        definitions: definitions.clone(),
-        now_ms,
-    };
-    let catalogue = catalogue(reading, snapshot, &server.name);
-    let told = server.to_contract();
     let mut ops = reading.also.clone();
     let mut broken = Vec::new();
-    for policy in &generation.policies {
-        if !policy.hooks().inventory {
-            continue;
-        }
-        match policy.observe(&view, &told, &catalogue).await {
+    for (place, answer) in answers {
+        let policy = &generation.policies[place];
+        match answer {
             Ok(evaluated) => ops.extend(evaluated.value.into_iter().map(|change| Op::Keep {
                 namespace: policy.namespace().clone(),
                 key: change.key,
                 value: change.value,
             })),
-            Err(failure) => {
-                report(&failure);
-                if policy.source().mode == Mode::Enforce {
-                    broken.push(failure);
-                }
-            }
+            Err(failure) if policy.source().mode == Mode::Enforce => broken.push(failure),
+            Err(_) => {}
         }
     }
     ops.extend(reading.definitions.iter().cloned().map(Op::Define));

@@ -12,6 +12,7 @@ use bytes::Bytes;
 use crate::chain::judge::{Judgement, Refused};
 use crate::chain::permit::{Bound, Permit};
 use crate::policy::contract::Call;
+use crate::tape::Mark;
 
 /// The most verdicts that are remembered.
 const MAX_VERDICTS: usize = 512;
@@ -30,6 +31,7 @@ pub struct Remembered {
 struct Kept {
     refused: Option<Box<Refused>>,
     codes: Vec<(std::sync::Arc<str>, String)>,
+    mark: Option<Mark>,
 }
 
 impl Remembered {
@@ -53,12 +55,16 @@ impl Remembered {
             Some(refused) => Err(refused.clone()),
             None => Ok(Permit::judged(frame.clone(), bound)),
         };
+        if let Some(mark) = &kept.mark {
+            mark.again();
+        }
         let codes = kept.codes.clone();
         Some(Judgement {
             outcome,
             codes,
             micros: Vec::new(),
             pure: true,
+            mark: kept.mark.clone(),
         })
     }
 
@@ -78,6 +84,7 @@ impl Remembered {
         let kept = Kept {
             refused,
             codes: judgement.codes.clone(),
+            mark: judgement.mark.clone(),
         };
         self.verdicts.insert(self.hash(call), (call.clone(), kept));
     }
@@ -128,6 +135,7 @@ mod tests {
             codes: Vec::new(),
             micros: Vec::new(),
             pure,
+            mark: None,
         }
     }
 

@@ -8,10 +8,13 @@ use std::sync::Arc;
 
 use crate::chain::Generation;
 use crate::chain::convert;
+use crate::chain::recording::About;
 use crate::config::Mode;
 use crate::mcp::{Item, ItemKey, ItemKind};
 use crate::policy::contract::{Context, Denial, Locked, Withheld as WithheldItem};
 use crate::policy::{Failure, Policy, View};
+use crate::tape::Mark;
+use crate::tape::record::{Listed, What};
 
 /// The code of a refusal that comes from a policy's failure.
 pub const POLICY_ERROR: &str = "policy_error";
@@ -55,6 +58,8 @@ pub struct Visibility {
     statuses: HashMap<ItemKey, (Item, Status)>,
     /// Whether no policy failed: only then may it be kept.
     pub complete: bool,
+    /// The record of it, if it was recorded.
+    mark: Option<Mark>,
 }
 
 impl Visibility {
@@ -108,6 +113,14 @@ impl Visibility {
             revision,
             statuses,
             complete: true,
+            mark: None,
+        }
+    }
+
+    /// Somebody was answered from it.
+    pub fn given(&self) {
+        if let Some(mark) = &self.mark {
+            mark.again();
         }
     }
 
@@ -126,6 +139,9 @@ pub async fn compute(
     items: &[Item],
     broken: &[Failure],
 ) -> Visibility {
+    let watched = generation.watched(view);
+    let view: &View = &watched;
+    let mut noted = generation.answers();
     let asked: Vec<_> = items.iter().map(convert::item).collect();
     let mut denials: Vec<Vec<(usize, Denial)>> = vec![Vec::new(); items.len()];
     let mut complete = true;
@@ -142,6 +158,7 @@ pub async fn compute(
                 None if policy.hooks().list_filter => policy.filter(view, context, &asked).await,
                 None => continue,
             };
+            noted.note(place, &answers, |answers| withheld_by(answers));
             match answers {
                 Ok(answers) => {
                     for (index, answer) in answers.value.into_iter().enumerate() {
@@ -161,6 +178,20 @@ pub async fn compute(
         }
     }
     let locked = surface(generation, view, context, &asked, &denials, &mut complete).await;
+    let about = About {
+        items: generation.is_recorded().then_some(asked),
+        ..About::default()
+    };
+    let mark = generation.record(&watched, about, || {
+        let locked = locked.iter().enumerate();
+        What::Listed(Listed {
+            context: context.clone(),
+            answers: noted.all(),
+            locked: locked
+                .filter_map(|(index, locked)| Some((index, locked.clone()?)))
+                .collect(),
+        })
+    });
     let statuses: HashMap<_, _> = items
         .iter()
         .zip(denials.into_iter().zip(locked))
@@ -182,7 +213,16 @@ pub async fn compute(
         revision: view.snapshot.revision,
         statuses,
         complete,
+        mark,
     }
+}
+
+/// What one policy withholds, by the items' places, and why.
+fn withheld_by(answers: &[Option<Denial>]) -> Vec<(usize, Denial)> {
+    let answers = answers.iter().enumerate();
+    answers
+        .filter_map(|(index, denial)| Some((index, denial.clone()?)))
+        .collect()
 }
 
 /// What may be told of each withheld item: the first policy's words, if every policy that withholds it has some.

@@ -13,7 +13,7 @@ mod bindings {
             default: trappable,
         },
         exports: { default: async },
-        additional_derives: [PartialEq],
+        additional_derives: [PartialEq, serde::Serialize, serde::Deserialize],
     });
 }
 

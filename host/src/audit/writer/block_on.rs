@@ -14,7 +14,7 @@ impl Wake for Unpark {
 }
 
 /// Waits for a future on this thread. Whatever brings it about must run on another: a ledger answers from its own.
-pub(super) fn block_on<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = std::pin::pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
     let mut context = Context::from_waker(&waker);

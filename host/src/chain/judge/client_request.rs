@@ -7,11 +7,13 @@ use std::sync::Arc;
 
 use super::{Codes, Decision, Micros, Refused};
 use crate::chain::Generation;
+use crate::chain::recording::{About, Answers};
 use crate::chain::visibility::{POLICY_ERROR, failure_denial, report};
 use crate::config::Mode;
 use crate::mcp::client_request::AskKind;
 use crate::policy::View;
 use crate::policy::contract::{Admission, Call, ClientRequest, Context, Denial};
+use crate::tape::record::{Asked, What};
 
 /// What became of a request to the client.
 #[derive(Debug)]
@@ -50,17 +52,40 @@ pub async fn client_request(
     context: &Context,
     request: &ClientRequest,
 ) -> ClientJudgement {
+    let mut answers = generation.answers();
+    let view = generation.watched(view);
+    let judgement = admissions(generation, &view, context, request, &mut answers).await;
+    generation.record(&view, About::default(), || {
+        let refused = judgement.outcome.as_ref().err();
+        What::Asked(Asked {
+            context: context.clone(),
+            request: request.clone(),
+            answers: answers.all(),
+            refused: refused.map(|refused| refused.recorded()),
+        })
+    });
+    judgement
+}
+
+async fn admissions(
+    generation: &Generation,
+    view: &View,
+    context: &Context,
+    request: &ClientRequest,
+    answers: &mut Answers<Admission>,
+) -> ClientJudgement {
     let mut judgement = ClientJudgement {
         outcome: Ok(()),
         codes: Vec::new(),
         micros: Vec::new(),
         pure: true,
     };
-    for policy in &generation.policies {
+    for (place, policy) in generation.policies.iter().enumerate() {
         if !policy.hooks().client_request_gate {
             continue;
         }
         let admission = policy.admit(view, context, request).await;
+        answers.note(place, &admission, Admission::clone);
         judgement.pure &= admission.as_ref().is_ok_and(|evaluated| evaluated.pure);
         if let Ok(evaluated) = &admission {
             let spent = (policy.name().clone(), evaluated.micros);

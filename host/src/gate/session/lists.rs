@@ -168,6 +168,7 @@ impl Core {
             return;
         };
         self.record_list(ask, Outcome::Allowed);
+        visibility.given();
         let form = self.is_stateless().then(|| self.is_nameless());
         let spliced = self
             .answers

@@ -410,7 +410,7 @@ impl Core {
             let Answer {
                 context, questions, ..
             } = &answer;
-            let judged = if context.generation.judges_client_requests() && !questions.is_empty() {
+            let judged = if context.generation.hears_client_requests() && !questions.is_empty() {
                 let generation = &context.generation;
                 let context = &context.context;
                 Some(judge_questions(&host, generation, &catalogue, context, questions).await)

@@ -59,12 +59,14 @@ fn host_with(policies: Vec<Arc<crate::policy::Policy>>) -> Arc<Host> {
         id: 1,
         policies,
         problems: Vec::new(),
+        recording: None,
     };
     Arc::new(Host {
         builder: Builder::new(engine, ledger.clone(), Vec::new()),
         config: ArcSwap::from_pointee(config),
         chain: Chain::new(Arc::new(generation)),
         audit: Audit::off(),
+        tape: None,
         ledger,
         places,
     })

@@ -214,7 +214,7 @@ impl Core {
             self.refuse_said(said);
             return;
         }
-        if questions.is_empty() || !self.host.chain.current().judges_client_requests() {
+        if questions.is_empty() || !self.host.chain.current().hears_client_requests() {
             self.record_unjudged(&questions, None, during.as_deref());
             self.pass(said);
             return;

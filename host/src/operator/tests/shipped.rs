@@ -68,6 +68,7 @@ async fn house() -> House {
             id: 1,
             policies,
             problems: Vec::new(),
+            recording: None,
         },
         operator,
         config: Config::in_dir(Path::new("/etc/witgate")),

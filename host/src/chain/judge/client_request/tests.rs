@@ -87,6 +87,7 @@ async fn chain(policies: &[(&str, &'static [u8], Mode, &str)]) -> Generation {
         id: 7,
         policies: policies.into_iter().map(Result::unwrap).collect(),
         problems: Vec::new(),
+        recording: None,
     }
 }
 

@@ -162,6 +162,7 @@ fn a_question_is_judged_again_if_the_chain_changed_meanwhile() {
         id: 2,
         policies: vec![policy("roots/list")],
         problems: Vec::new(),
+        recording: None,
     };
     play.core.host.chain.swap(Arc::new(next));
     play.core.on_event(event);
