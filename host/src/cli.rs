@@ -11,6 +11,7 @@ mod error;
 mod output;
 mod policy;
 mod render;
+mod replay;
 mod review;
 mod serve;
 mod server;
@@ -88,6 +89,8 @@ enum Command {
     Policy(policy::Args),
     /// Read and verify the record of decisions
     Audit(audit::Args),
+    /// Ask a chain again what a tape holds, and see what it would decide otherwise
+    Replay(replay::Args),
     /// Make, list and revoke the tokens that clients over HTTP call with
     Token(token::Args),
     /// Find out what is wrong and how to mend it
@@ -155,6 +158,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             Command::Server(args) => server::run(&context, args).await,
             Command::Policy(args) => policy::run(&context, args).await,
             Command::Audit(args) => audit::run(&context, args).await,
+            Command::Replay(args) => replay::run(&context, args).await,
             Command::Token(args) => token::run(&context, args).await,
             Command::Doctor(args) => doctor::run(&context, args).await,
         }
@@ -178,6 +182,7 @@ impl Context {
             config: self.global.config.clone(),
             state: self.global.state.clone(),
             flags: Vec::new(),
+            policy_dir: None,
             create,
         }
     }

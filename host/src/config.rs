@@ -157,7 +157,8 @@ pub struct ServerConfig {
 }
 
 /// One source's lists for one server: every source must admit. None means all, an empty list none.
-#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(default)]
 pub struct Lists {
     /// Tools admitted.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -190,6 +191,8 @@ pub struct AuditConfig {
     pub required: bool,
     /// Whether the arguments themselves are recorded, not only their digest.
     pub arguments: bool,
+    /// Whether a tape is written beside: everything the chain is given, to be replayed.
+    pub tape: bool,
 }
 
 /// Why a configuration cannot be used: names the file, the line, the key and the mend.
@@ -240,6 +243,7 @@ impl Default for AuditConfig {
             path: None,
             required: true,
             arguments: false,
+            tape: false,
         }
     }
 }

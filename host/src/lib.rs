@@ -19,6 +19,7 @@ pub mod ledger;
 pub mod mcp;
 pub mod operator;
 pub mod policy;
+pub mod replay;
 pub mod setup;
 pub mod tape;
 pub mod upstream;

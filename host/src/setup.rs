@@ -23,6 +23,9 @@ pub struct Options {
     pub state: Option<String>,
     /// Lists given by flags for one server: (server, lists).
     pub flags: Vec<(String, Lists)>,
+    /// Another policy directory than the configuration's. The chain is then made of configuration and folder alone: what
+    /// is missing or broken has no last good bytes to stand in for it, and no ledger is opened.
+    pub policy_dir: Option<PathBuf>,
     /// Whether a ledger is made where there is none; otherwise one in memory stands in for it, and nothing is
     /// written.
     pub create: bool,
@@ -79,9 +82,15 @@ pub const POLICIES_NOTE: &str = "policies-forgotten";
 
 /// Opens everything, in order: configuration, ledger, engine, chain. An error is one the user can mend.
 pub async fn open(options: &Options) -> Result<Setup, SetupError> {
-    let config = Config::load(options.config.as_deref())?;
+    let mut config = Config::load(options.config.as_deref())?;
     let places = places(&config, options.state.as_deref());
-    let ledger = open_ledger(&places, options.create).await?;
+    let ledger = match &options.policy_dir {
+        None => open_ledger(&places, options.create).await?,
+        Some(path) => {
+            config.policy_dir.path.clone_from(path);
+            ledger::in_memory(None)
+        }
+    };
     remember_config(&config, &*ledger, options.create).await?;
     let engine = Engine::new(engine_options(&config, &places))?;
     let builder = Builder::new(engine.clone(), ledger.clone(), options.flags.clone());
@@ -194,6 +203,8 @@ pub struct Places {
     pub state_dir: PathBuf,
     /// The audit's folder.
     pub audit_dir: PathBuf,
+    /// The tapes' folder.
+    pub tape_dir: PathBuf,
     /// The file beside the configuration that remembers the ledger.
     pub marker: PathBuf,
     /// Where compiled components are kept.
@@ -233,6 +244,7 @@ pub fn places(config: &Config, state: Option<&str>) -> Places {
             |d| d.cache_dir().join("compiled"),
         ),
         marker: config.dir.join("ledger.json"),
+        tape_dir: state_dir.join("tapes"),
         state_dir,
     }
 }

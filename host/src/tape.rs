@@ -9,7 +9,7 @@ mod file;
 pub mod read;
 pub mod record;
 mod reel;
-mod state;
+pub(crate) mod state;
 #[cfg(test)]
 mod tests;
 pub mod watch;

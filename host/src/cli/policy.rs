@@ -1,6 +1,7 @@
 //! `witgate policy`: what is in force, and what is in a file.
 
 mod check;
+mod diff;
 mod forget;
 mod inspect;
 mod list;
@@ -37,6 +38,8 @@ enum Action {
         #[arg(long, value_name = "FILE")]
         settings: Option<PathBuf>,
     },
+    /// Ask two components what a tape holds, and see what the second decides otherwise
+    Diff(diff::Args),
     /// Forget the last good bytes of a policy whose file is gone for good
     Forget {
         /// The policy, as `policy list` names it
@@ -50,6 +53,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         Action::List => list::list(context).await,
         Action::Inspect { file } => inspect::inspect(context, &file),
         Action::Check { file, settings } => check::check(context, &file, settings.as_deref()).await,
+        Action::Diff(args) => diff::diff(context, &args).await,
         Action::Forget { name } => forget::forget(context, &name).await,
     }
 }

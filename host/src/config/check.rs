@@ -305,6 +305,16 @@ fn audit(section: Section<'_>, dir: &Path) -> Result<AuditConfig, ConfigError> {
     if let Some(field) = section.get("arguments") {
         audit.arguments = field.boolean()?;
     }
+    if let Some(field) = section.get("record") {
+        audit.tape = match field.string()? {
+            "decisions" => false,
+            "full" if !audit.enabled => {
+                return Err(field.error("is \"full\", and `enabled = false` keeps no record: write one or the other"));
+            }
+            "full" => true,
+            _ => return Err(field.error("must be \"decisions\" or \"full\"")),
+        };
+    }
     section.finish()?;
     Ok(audit)
 }

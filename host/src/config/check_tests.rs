@@ -71,7 +71,7 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
         ),
         (
             "version = 1\n[audit]\n\"odd key\" = 1\n",
-            "witgate.toml:3: unknown key `audit.\"odd key\"`: remove it; known here: enabled, path, required, arguments",
+            "witgate.toml:3: unknown key `audit.\"odd key\"`: remove it; known here: enabled, path, required, arguments, record",
         ),
         (
             "version = 1\n[policy_dir]\ndir = \"x\"\n",

@@ -16,7 +16,7 @@ use crate::audit::AuditError;
 use crate::config::{AuthConfig, HttpConfig};
 use crate::gate::host::now_ms;
 use crate::gate::serve::Gateway;
-use crate::gate::wrap::{Typed, open_audit, resolve, stood_for_another};
+use crate::gate::wrap::{Typed, open_audit, open_tape, resolve, stood_for_another};
 use crate::gate::{Host, watch};
 use crate::setup::Setup;
 
@@ -94,7 +94,8 @@ pub async fn run(
         token: None,
     };
     let by_token = http.auth == AuthConfig::Token;
-    let host = Arc::new(Host::new(setup, audit));
+    let tape = open_tape(&setup);
+    let host = Arc::new(Host::new(setup, audit).recording(tape));
     let gateway = Gateway::new(host.clone());
     let front = Front::new(gateway.clone(), http, address)?;
     if by_token {
@@ -110,7 +111,7 @@ pub async fn run(
         administering.abort();
     }
     gateway.close().await;
-    host.audit.close().await;
+    host.close_records().await;
     Ok(())
 }
 

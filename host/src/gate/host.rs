@@ -17,6 +17,7 @@ use crate::ledger::{Ledger, LedgerError};
 use crate::mcp::Digest;
 use crate::policy::{Definitions, View};
 use crate::setup::{Places, Setup};
+use crate::tape::Tape;
 
 /// A snapshot that was not confirmed for so long closes (design, invariant 10).
 pub const MAX_LEDGER_AGE: Duration = Duration::from_secs(2);
@@ -31,6 +32,8 @@ pub struct Host {
     pub chain: Chain,
     /// The audit.
     pub audit: Audit,
+    /// The tape, if everything is recorded.
+    pub tape: Option<Arc<Tape>>,
     /// Builds later generations.
     pub builder: Builder,
     /// Where things are.
@@ -45,8 +48,29 @@ impl Host {
             ledger: setup.ledger,
             chain: Chain::new(setup.generation),
             audit,
+            tape: None,
             builder: setup.builder,
             places: setup.places,
+        }
+    }
+
+    /// The same, recording everything that the chain is given, if there is a tape.
+    pub fn recording(self, tape: Option<Tape>) -> Self {
+        let Some(tape) = tape.map(Arc::new) else {
+            return self;
+        };
+        Self {
+            chain: self.chain.recorded_by(tape.clone()),
+            tape: Some(tape),
+            ..self
+        }
+    }
+
+    /// Writes what is left of audit and tape.
+    pub async fn close_records(&self) {
+        self.audit.close().await;
+        if let Some(tape) = &self.tape {
+            tape.close().await;
         }
     }
 

@@ -14,6 +14,7 @@ use crate::gate::session::io::{Ended, SessionError, run_on};
 use crate::gate::{Host, ServerEntry, watch};
 use crate::ledger::{Commit, LedgerError, Observer, Op, Snapshot, observers};
 use crate::setup::Setup;
+use crate::tape::{self, Tape};
 use crate::upstream::pipe::{Sink, Source};
 use crate::upstream::{Launch, Upstream};
 
@@ -214,6 +215,20 @@ pub fn open_audit(setup: &Setup) -> Result<Audit, AuditError> {
     }
 }
 
+/// Begins a tape, if one is configured. Nothing waits for a tape: a gate that cannot write one goes on without.
+pub fn open_tape(setup: &Setup) -> Option<Tape> {
+    if !setup.config.audit.tape {
+        return None;
+    }
+    let options = tape::Options {
+        flags: setup.builder.flags().to_vec(),
+        ..tape::Options::default()
+    };
+    Tape::open(&setup.places.tape_dir, options)
+        .inspect_err(|error| tracing::error!("nothing is recorded to be replayed: {error}"))
+        .ok()
+}
+
 /// Runs the session on standard input and output.
 async fn run(
     host: Arc<Host>,
@@ -244,7 +259,8 @@ pub async fn wrap(
         tracing::warn!("{}", problem.detail);
     }
     let audit = open_audit(&setup)?;
-    let host = Arc::new(Host::new(setup, audit));
+    let tape = open_tape(&setup);
+    let host = Arc::new(Host::new(setup, audit).recording(tape));
     let observer = observer(&entry.name);
     let id = observer.id.clone();
     let watching = tokio::spawn(watch::watch(host.clone(), file));
@@ -257,6 +273,6 @@ pub async fn wrap(
     if let Err(error) = host.ledger.commit(ends).await {
         tracing::warn!("{error}");
     }
-    host.audit.close().await;
+    host.close_records().await;
     Ok(ended?)
 }

@@ -103,7 +103,7 @@ impl Reader {
             );
             return Err(TapeError::new(path, &detail));
         }
-        let Ok(Record::Tape(header)) = serde_json::from_slice(&line) else {
+        let Ok(Record::Tape(header)) = serde_json::from_slice::<Record>(&line) else {
             return Err(no_tape(path));
         };
         Ok(Self {

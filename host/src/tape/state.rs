@@ -142,7 +142,7 @@ fn differences(
 }
 
 /// Puts every key whose value differs into `found`, with the value it has now. Walks both maps once.
-pub fn compare(
+pub(crate) fn compare(
     old: &BTreeMap<String, String>,
     new: &BTreeMap<String, String>,
     found: &mut BTreeMap<String, Option<String>>,

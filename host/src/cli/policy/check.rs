@@ -63,7 +63,7 @@ pub(super) async fn check(
 }
 
 /// Settings from a file of their own: JSON, or TOML by its ending.
-fn settings_of(file: &Path) -> Result<String, Failed> {
+pub(super) fn settings_of(file: &Path) -> Result<String, Failed> {
     let fails =
         |detail: String| Failed::unusable("settings", format!("{}: {detail}", file.display()));
     let text = std::fs::read_to_string(file).map_err(|e| fails(e.to_string()))?;
@@ -80,7 +80,7 @@ fn settings_of(file: &Path) -> Result<String, Failed> {
 }
 
 /// The sidecar beside a component, as the policy directory would read it.
-fn beside(file: &Path) -> Result<Sidecar, Failed> {
+pub(super) fn beside(file: &Path) -> Result<Sidecar, Failed> {
     let sidecar = file.with_extension("toml");
     match std::fs::read_to_string(&sidecar) {
         Ok(text) => Sidecar::parse(&text)
