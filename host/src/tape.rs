@@ -11,7 +11,7 @@ pub mod record;
 mod reel;
 pub(crate) mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 pub mod watch;
 mod writer;
 
@@ -25,7 +25,7 @@ use crate::tape::record::{Generation, What};
 use crate::tape::watch::Read;
 use writer::Handle;
 
-pub use read::{Line, Reader, TapeError};
+pub use read::{Line, Reader, TapeError, files, lost};
 pub use writer::Options;
 
 /// One judgement, or one telling of what a server offers: what it was made on, and what came of it.

@@ -35,6 +35,7 @@ mod recovery;
 mod remote;
 mod resources;
 mod silence;
+mod tape;
 mod tasks;
 mod tokens;
 mod transparency;

@@ -76,6 +76,12 @@ fn for_people(report: &Report, paint: super::output::Paint) -> String {
         "off".to_owned()
     };
     fact("audit", format!("{} ({state})", audit.path));
+    let tape = &report.tape;
+    if tape.enabled || tape.files > 0 {
+        let state = if tape.enabled { "" } else { "off; " };
+        let state = format!("{state}{} bytes in {} files", tape.bytes, tape.files);
+        fact("tape", format!("{} ({state})", tape.path));
+    }
     for server in &report.servers {
         let standing = match server.standing {
             crate::ledger::Standing::Trusted => "trusted",

@@ -74,6 +74,14 @@ fn an_unknown_key_is_refused_wherever_it_stands() {
             "witgate.toml:3: unknown key `audit.\"odd key\"`: remove it; known here: enabled, path, required, arguments, record",
         ),
         (
+            "version = 1\n[audit]\nrecord = \"all\"\n",
+            "witgate.toml:3: `audit.record` must be \"decisions\" or \"full\"",
+        ),
+        (
+            "version = 1\n[audit]\nenabled = false\nrecord = \"full\"\n",
+            "witgate.toml:4: `audit.record` is \"full\", and `enabled = false` keeps no record: write one or the other",
+        ),
+        (
             "version = 1\n[policy_dir]\ndir = \"x\"\n",
             "witgate.toml:3: unknown key `policy_dir.dir`: remove it; known here: path, watch, grants",
         ),
@@ -190,6 +198,7 @@ fn an_almost_empty_file_means_all_defaults() {
         Path::new("/etc/witgate/policies.d")
     );
     assert!(expected.audit.enabled && expected.audit.required && !expected.audit.arguments);
+    assert!(!expected.audit.tape);
 }
 
 #[test]
@@ -234,6 +243,7 @@ enabled = true
 path = "log"
 required = false
 arguments = true
+record = "full"
 [server."api.v1"]
 command = "npx"
 args = ["-y", "srv"]
@@ -305,7 +315,7 @@ deny_resources = ["e"]
         config.audit.path.as_deref(),
         Some(Path::new("/etc/witgate/log"))
     );
-    assert!(!config.audit.required && config.audit.arguments);
+    assert!(!config.audit.required && config.audit.arguments && config.audit.tape);
 
     let server = &config.servers["api.v1"];
     assert_eq!(server.command, ["npx", "-y", "srv"]);

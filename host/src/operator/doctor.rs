@@ -40,6 +40,8 @@ pub struct Report {
     pub policies: Vec<PolicyReport>,
     /// The audit.
     pub audit: AuditReport,
+    /// The tapes.
+    pub tape: TapeReport,
     /// The servers.
     pub servers: Vec<ServerReport>,
     /// Everything that is wrong, or may be.
@@ -132,6 +134,21 @@ pub struct AuditReport {
     pub ok: bool,
 }
 
+/// The tapes.
+#[derive(Debug, Default, Serialize)]
+pub struct TapeReport {
+    /// Their folder.
+    pub path: String,
+    /// Whether new ones are written.
+    pub enabled: bool,
+    /// Files in the folder.
+    pub files: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Messages that the latest of them say could not be recorded.
+    pub lost: u64,
+}
+
 /// A server.
 #[derive(Debug, Serialize)]
 pub struct ServerReport {
@@ -197,6 +214,7 @@ pub async fn examine(visit: &Visit) -> Report {
     let scratch = ledger::in_memory_over(Arc::clone(&ledger));
     let policies = host::policies(&config, &places, &scratch, &mut report).await;
     host::audit(&config, &places, &*ledger, &mut report).await;
+    host::tapes(&config, &places, &mut report);
     http::examine(&config, &*ledger, &mut report);
     let operator = Operator::new(&policies, Arc::clone(&ledger), String::new());
     servers::examine(&config, &operator, &ledger, &mut report).await;

@@ -32,6 +32,49 @@ impl TapeError {
     }
 }
 
+/// The tapes in a folder, the latest first; none if there is no folder. Their names sort by the time at which their
+/// processes began.
+///
+/// # Errors
+/// If the folder cannot be read.
+pub fn files(dir: &Path) -> Result<Vec<PathBuf>, TapeError> {
+    let failed = |error: io::Error| TapeError::new(dir, &error);
+    let entries = match std::fs::read_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries.map_err(failed)?,
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let path = entry.map_err(failed)?.path();
+        if path.extension().is_some_and(|ending| ending == "jsonl") {
+            files.push(path);
+        }
+    }
+    files.sort_by(|a, b| b.cmp(a));
+    Ok(files)
+}
+
+/// How many evaluations a tape says could not be kept. Looks at nothing else, and so is quick.
+///
+/// # Errors
+/// If the file cannot be read.
+pub fn lost(tape: &Path) -> Result<u64, TapeError> {
+    let failed = |error: io::Error| TapeError::new(tape, &error);
+    let mut input = BufReader::new(File::open(tape).map_err(failed)?);
+    let mut lost = 0_u64;
+    while let Raw::Line(line) = line(&mut input).map_err(failed)? {
+        if line.starts_with(LOST)
+            && let Ok(Record::Lost(told)) = serde_json::from_slice::<Record>(&line)
+        {
+            lost = lost.saturating_add(told.evaluations);
+        }
+    }
+    Ok(lost)
+}
+
+/// What a record of lost evaluations begins with.
+const LOST: &[u8] = b"{\"lost\":";
+
 /// A record and where it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Line {

@@ -16,7 +16,7 @@ type Section = Arc<HashMap<Namespace, BTreeMap<String, String>>>;
 
 /// The states that were told, and what they are made of.
 #[derive(Default)]
-pub(super) struct States {
+pub(crate) struct States {
     kept: VecDeque<Kept>,
     next: u64,
     watched: Arc<BTreeSet<Namespace>>,
@@ -40,7 +40,7 @@ impl Kept {
 
 impl States {
     /// These namespaces are looked at too from now on.
-    pub(super) fn watch(&mut self, namespaces: impl IntoIterator<Item = Namespace>) {
+    pub(crate) fn watch(&mut self, namespaces: impl IntoIterator<Item = Namespace>) {
         let mut watched = BTreeSet::clone(&self.watched);
         watched.extend(namespaces);
         if watched != *self.watched {
@@ -49,7 +49,7 @@ impl States {
     }
 
     /// The number of a snapshot's state. If it was not told yet, `tell` is given the records that tell it.
-    pub(super) fn number_of<E>(
+    pub(crate) fn number_of<E>(
         &mut self,
         snapshot: &Snapshot,
         mut tell: impl FnMut(Store) -> Result<(), E>,

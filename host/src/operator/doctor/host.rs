@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{AuditReport, ConfigReport, LedgerReport, PolicyReport, Report, Visit};
+use super::{AuditReport, ConfigReport, LedgerReport, PolicyReport, Report, TapeReport, Visit};
 use crate::audit;
 use crate::chain::build::{BuildError, Builder};
 use crate::chain::ownership;
@@ -11,6 +11,7 @@ use crate::config::{Config, Mode, PolicySource};
 use crate::ledger::{self, Ledger, LedgerError, OpenMode};
 use crate::policy::{Engine, Policy};
 use crate::setup::{self, Places};
+use crate::tape;
 
 /// The configuration, or all defaults where it cannot be used, so that the rest can be looked at.
 pub(super) fn config(visit: &Visit, report: &mut Report) -> Config {
@@ -236,6 +237,45 @@ pub(super) fn shipped(config: &Config, report: &mut Report) {
                 ),
             ),
             Some(_) => {}
+        }
+    }
+}
+
+/// How many tapes, the latest ones, are asked for gaps.
+const TAPES: usize = 8;
+
+/// The tapes: whether there is one, and whether the latest have gaps.
+pub(super) fn tapes(config: &Config, places: &Places, report: &mut Report) {
+    let path = places.tape_dir.display().to_string();
+    report.tape = TapeReport {
+        path: path.clone(),
+        enabled: config.audit.tape,
+        ..TapeReport::default()
+    };
+    let files = match tape::files(&places.tape_dir) {
+        Ok(files) => files,
+        Err(error) => {
+            let mend = "make the folder readable and writable for you; nothing is recorded until then";
+            report.warn(error.to_string(), path, mend);
+            return;
+        }
+    };
+    report.tape.files = files.len();
+    let sizes = files.iter().filter_map(|file| file.metadata().ok());
+    report.tape.bytes = sizes.map(|found| found.len()).sum();
+    for file in files.iter().take(TAPES) {
+        let place = file.display().to_string();
+        match tape::lost(file) {
+            Ok(0) => {}
+            Ok(lost) => {
+                report.tape.lost += lost;
+                report.warn(
+                    format!("the tape has a gap: {lost} messages could not be recorded"),
+                    place,
+                    "if the disk was full, free it; a replay of this tape may differ because of the gap",
+                );
+            }
+            Err(error) => report.warn(error.to_string(), place, "make the file readable for you"),
         }
     }
 }
