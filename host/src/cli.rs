@@ -85,7 +85,7 @@ enum Command {
     Review(review::Args),
     /// See servers, trust them, quarantine them
     Server(server::Args),
-    /// See the policies in force, and look into components
+    /// See the policies in force; write, test and measure your own
     Policy(policy::Args),
     /// Read and verify the record of decisions
     Audit(audit::Args),

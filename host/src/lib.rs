@@ -22,5 +22,6 @@ pub mod policy;
 pub mod replay;
 pub mod setup;
 pub mod tape;
+pub mod toolbox;
 pub mod upstream;
 pub mod wire;

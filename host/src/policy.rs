@@ -5,6 +5,7 @@
 
 mod answer;
 mod cache;
+mod compiled;
 pub mod contract;
 mod counted;
 mod engine;
@@ -19,6 +20,7 @@ mod shape;
 mod tests;
 mod ticker;
 mod wasi;
+mod witness;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -33,7 +35,9 @@ use crate::config::{Grants, Mode};
 use crate::ledger::{Namespace, PolicyOrigin, Snapshot};
 use crate::mcp::Digest;
 
+pub use compiled::Compiled;
 pub use engine::Engine;
+pub use witness::{LogLevel, LogLine, Seen, Witness};
 
 /// What bounds every instance of every policy.
 #[derive(Debug, Clone, PartialEq)]
@@ -95,6 +99,19 @@ pub struct LoadError {
     pub file: String,
     /// What is wrong, and what mends it.
     pub detail: String,
+    /// What it is that is wrong.
+    pub cause: LoadCause,
+}
+
+/// What kept a component from being loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LoadCause {
+    /// Its bytes, what it imports or exports, or what the operator gave it.
+    Component,
+    /// It refuses its settings, and says this.
+    Settings(String),
+    /// It failed while it was instantiated or configured.
+    Failed(FailureKind),
 }
 
 /// The hooks a component exports.
@@ -241,6 +258,16 @@ impl Policy {
     /// granted reaches outside, and no instance serves twice.
     pub const fn replayable(&self) -> bool {
         self.source.reuse <= 1 && !self.source.grants.impure()
+    }
+
+    /// How much linear memory its first instance had once it was configured, bytes.
+    pub fn memory(&self) -> usize {
+        self.pool.first_memory
+    }
+
+    /// How many instances are ready now.
+    pub fn ready(&self) -> usize {
+        self.pool.ready()
     }
 
     /// What it has done so far.

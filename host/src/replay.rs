@@ -141,7 +141,12 @@ impl Playing<'_> {
             .generations
             .get(&judged.generation)
             .cloned()
-            .ok_or_else(|| format!("refers to generation {}, which is not told", judged.generation))?;
+            .ok_or_else(|| {
+                format!(
+                    "refers to generation {}, which is not told",
+                    judged.generation
+                )
+            })?;
         let items = self.world.items(judged.items)?;
         let state = self.world.state(judged.state)?;
         self.new.assume(&generation);

@@ -38,4 +38,5 @@ mod silence;
 mod tape;
 mod tasks;
 mod tokens;
+mod toolbox;
 mod transparency;

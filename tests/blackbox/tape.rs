@@ -36,10 +36,7 @@ impl Home {
     /// Replays on the chain as it is, which must be the tape's and say the same.
     #[track_caller]
     fn replays_the_same(&self, tape: &Path) -> Value {
-        let report = self
-            .replay(tape, &["--json", "--same-chain"])
-            .done()
-            .json();
+        let report = self.replay(tape, &["--json", "--same-chain"]).done().json();
         assert_eq!(report["same"], true, "{report:#}");
         assert_eq!(report["chain"]["same"], true, "{report:#}");
         assert_eq!(report["differences"], json!([]), "{report:#}");
@@ -68,7 +65,10 @@ fn short(difference: &Value) -> String {
     let verdict = |which: &str| {
         let verdict = &difference[which];
         let part = |key: &str| verdict[key].as_str().unwrap_or_default().to_owned();
-        [part("verdict"), part("code"), part("by")].join(" ").trim_end().to_owned()
+        [part("verdict"), part("code"), part("by")]
+            .join(" ")
+            .trim_end()
+            .to_owned()
     };
     format!(
         "{} {}: {} -> {}",
@@ -111,7 +111,10 @@ fn session(home: &Home, server: &mut Fixture) {
 fn nothing_is_taped_unless_it_is_asked_for() {
     let home = Home::new();
     let server = fixture(&home);
-    for config in ["version = 1\n", "version = 1\n[audit]\nrecord = \"decisions\"\n"] {
+    for config in [
+        "version = 1\n",
+        "version = 1\n[audit]\nrecord = \"decisions\"\n",
+    ] {
         home.configure(config);
         let client = home.gate("s", &server).open();
         client.call("a").ran();
@@ -132,7 +135,10 @@ fn the_same_chain_says_the_same_with_all_that_was_approved_and_changed_meanwhile
     assert!(judged(&tape, "observed") >= 2, "{report:#}");
     assert!(judged(&tape, "listed") >= 2, "{report:#}");
     assert!(judged(&tape, "called") >= 4, "{report:#}");
-    assert!(judged(&tape, "returned") >= 4, "no policy judges results; they are taped all the same");
+    assert!(
+        judged(&tape, "returned") >= 4,
+        "no policy judges results; they are taped all the same"
+    );
     let again = records(&tape, "again").len();
     assert!(again >= 2, "a call twice, and a list");
     let summary = &report["summary"];
@@ -140,9 +146,10 @@ fn the_same_chain_says_the_same_with_all_that_was_approved_and_changed_meanwhile
     assert_eq!(summary["messages"], messages, "{report:#}");
     assert_eq!(summary["same"], messages, "{report:#}");
     assert_eq!(summary["not_compared"], 0, "{report:#}");
-    home.replay(&tape, &[])
-        .done()
-        .says(&["the tape's own: every verdict must be the same", "messages:"]);
+    home.replay(&tape, &[]).done().says(&[
+        "the tape's own: every verdict must be the same",
+        "messages:",
+    ]);
     // The approval came from another process, and so is no change of this one's own policies.
     let led: Vec<u64> = records(&tape, "judged")
         .iter()
@@ -167,7 +174,10 @@ fn a_tape_is_for_its_owner_alone_and_holds_all_in_clear() {
     assert_eq!(mode(&tape), 0o600);
     assert_eq!(mode(tape.parent().unwrap()), 0o700);
     let text = std::fs::read_to_string(&tape).unwrap();
-    assert!(text.contains(r#"\"description\":\"two\""#), "definitions are in it");
+    assert!(
+        text.contains(r#"\"description\":\"two\""#),
+        "definitions are in it"
+    );
     let doctor = home.doctor();
     assert_eq!(doctor["tape"]["enabled"], true, "{doctor:#}");
     assert_eq!(doctor["tape"]["files"], 1, "{doctor:#}");
@@ -187,7 +197,10 @@ fn another_chain_shows_what_it_would_have_decided() {
     ));
     let report = home.replay(&tape, &["--json"]).exits(1).json();
     assert_eq!(report["same"], false);
-    assert_eq!(report["chain"]["differences"], json!(["~ allow-deny: other settings"]));
+    assert_eq!(
+        report["chain"]["differences"],
+        json!(["~ allow-deny: other settings"])
+    );
     assert_eq!(
         differences(&report),
         [
@@ -211,7 +224,9 @@ fn another_chain_shows_what_it_would_have_decided() {
     // What the server's lists hid is shown by a chain without them.
     std::fs::remove_file(&tape).unwrap();
     let client = home.gate("s", &server).open();
-    client.call("delete_repo").refused_as("FILTERED", "filtered");
+    client
+        .call("delete_repo")
+        .refused_as("FILTERED", "filtered");
     client.close_well();
     home.configure(FULL);
     let report = home.replay(&home.tape(), &["--json"]).exits(1).json();
@@ -252,13 +267,22 @@ fn a_folder_of_policies_is_tried_on_a_tape_without_touching_anything() {
         "{report:#}"
     );
     let summary = &report["summary"];
-    assert_eq!(summary["refused"], 4, "the call that was answered from memory too: {report:#}");
-    assert_eq!(std::fs::read(home.state().join("ledger.db")).unwrap(), before);
+    assert_eq!(
+        summary["refused"], 4,
+        "the call that was answered from memory too: {report:#}"
+    );
+    assert_eq!(
+        std::fs::read(home.state().join("ledger.db")).unwrap(),
+        before
+    );
     let policies = home.run(&["policy", "list"]).done().stdout;
     assert!(!policies.contains("10-new"), "{policies}");
     // Only one server's messages, and the tape has none of this one.
     let report = home
-        .replay(&tape, &["--policy-dir", trial, "--server", "other", "--json"])
+        .replay(
+            &tape,
+            &["--policy-dir", trial, "--server", "other", "--json"],
+        )
         .done()
         .json();
     assert_eq!(report["summary"]["messages"], 0);
@@ -289,7 +313,9 @@ fn a_failure_is_no_verdict_and_is_not_compared() {
     let client = home.gate("s", &server).open();
     client.call("trap_x").refused_as("ERROR", "policy_error");
     client.call("deny_x").refused_as("DENIED", "denied");
-    client.call("hide_x").refused_as("LOCKED", "pending_approval");
+    client
+        .call("hide_x")
+        .refused_as("LOCKED", "pending_approval");
     client.call("clock").refused_as("DENIED", "echo");
     client.close_well();
     let tape = home.tape();
@@ -319,11 +345,18 @@ fn another_version_of_a_policy_keeps_a_store_of_its_own() {
     let mut server = with_golden(&home, &["scan:count/", "a"]);
     settle(&home, "");
     let client = home.gate("s", &server).open();
-    let echo = |client: &Client| client.call("scan:count/").refused_as("DENIED", "echo").reason;
+    let echo = |client: &Client| {
+        client
+            .call("scan:count/")
+            .refused_as("DENIED", "echo")
+            .reason
+    };
     let first = echo(&client);
     server.tools([tool("scan:count/", ""), tool("b", "")]);
     server.list_changed("tools");
-    until("the policy to be told", || (echo(&client) != first).then_some(()));
+    until("the policy to be told", || {
+        (echo(&client) != first).then_some(())
+    });
     client.close_well();
     let tape = home.tape();
     let taped = home.replays_the_same(&tape);
@@ -343,7 +376,9 @@ fn another_version_of_a_policy_keeps_a_store_of_its_own() {
         assert_eq!(reason("new"), reason("old") + "!", "{report:#}");
         assert_eq!(difference["effect"], "otherwise");
     }
-    home.replay(&tape, &[]).exits(1).says(&["count/s", "decided otherwise"]);
+    home.replay(&tape, &[])
+        .exits(1)
+        .says(&["count/s", "decided otherwise"]);
 }
 
 #[test]
@@ -425,7 +460,9 @@ fn two_components_are_compared_on_a_tape() {
         "{report:#}"
     );
     let settings = place("settings.toml", b"suffix = \"!\"\n");
-    let report = diff(&old, &["--settings-new", &settings, "--json"]).exits(1).json();
+    let report = diff(&old, &["--settings-new", &settings, "--json"])
+        .exits(1)
+        .json();
     assert_eq!(differences(&report).len(), 1, "{report:#}");
     assert_eq!(report["differences"][0]["new"]["reason"], "Told to deny!");
     // The settings of a sidecar are the component's.
@@ -434,7 +471,9 @@ fn two_components_are_compared_on_a_tape() {
     let report = diff(&same, &["--json"]).exits(1).json();
     assert_eq!(report["differences"][0]["old"]["reason"], "Told to deny?");
     let nothing = home.path("nothing.wasm");
-    diff(nothing.to_str().unwrap(), &[]).exits(2).says(&["nothing.wasm"]);
+    diff(nothing.to_str().unwrap(), &[])
+        .exits(2)
+        .says(&["nothing.wasm"]);
     let broken = place("broken.wasm", b"no component");
     diff(&broken, &[]).exits(2).says(&["broken.wasm"]);
 }
@@ -453,33 +492,61 @@ fn a_tape_that_is_damaged_is_refused_and_one_that_was_cut_off_is_played() {
         path
     };
 
-    let cut = place("cut.jsonl", &text[..text.len() - lines[lines.len() - 1].len() - 20]);
+    let cut = place(
+        "cut.jsonl",
+        &text[..text.len() - lines[lines.len() - 1].len() - 20],
+    );
     let report = home.replay(&cut, &["--json"]).done().json();
     assert_eq!(report["tape"]["truncated"], true);
     assert_eq!(report["same"], true);
-    home.replay(&cut, &[]).done().says(&["was killed, or still writes"]);
+    home.replay(&cut, &[])
+        .done()
+        .says(&["was killed, or still writes"]);
 
-    let gap = [lines[0], r#"{"lost":{"evaluations":3}}"#, &lines[1..].join("\n"), ""].join("\n");
+    let gap = [
+        lines[0],
+        r#"{"lost":{"evaluations":3}}"#,
+        &lines[1..].join("\n"),
+        "",
+    ]
+    .join("\n");
     let gap = place("gap.jsonl", &gap);
     let report = home.replay(&gap, &["--json"]).done().json();
     assert_eq!(report["tape"]["lost"], 3);
-    home.replay(&gap, &[]).done().says(&["3 messages could not be recorded"]);
+    home.replay(&gap, &[])
+        .done()
+        .says(&["3 messages could not be recorded"]);
 
-    let corrupt = [&lines[..2].join("\n"), "{\"judged\":", &lines[2..].join("\n"), ""].join("\n");
+    let corrupt = [
+        &lines[..2].join("\n"),
+        "{\"judged\":",
+        &lines[2..].join("\n"),
+        "",
+    ]
+    .join("\n");
     let corrupt = place("corrupt.jsonl", &corrupt);
-    home.replay(&corrupt, &[]).exits(2).says(&["corrupt.jsonl:3", "no JSON"]);
+    home.replay(&corrupt, &[])
+        .exits(2)
+        .says(&["corrupt.jsonl:3", "no JSON"]);
     let without = lines.iter().filter(|line| !line.starts_with("{\"store\":"));
     let without = without.copied().collect::<Vec<_>>().join("\n") + "\n";
     let without = place("without.jsonl", &without);
     home.replay(&without, &[])
         .exits(2)
         .says(&["without.jsonl:", "refers to state 0, which is not told"]);
-    let newer = place("newer.jsonl", &text.replacen("\"format\":1", "\"format\":9", 1));
+    let newer = place(
+        "newer.jsonl",
+        &text.replacen("\"format\":1", "\"format\":9", 1),
+    );
     let output = home.replay(&newer, &["--json"]).exits(2);
     assert_eq!(output.json()["error"]["code"], "tape");
     output.says(&["newer.jsonl", "format 9", "format 1"]);
-    home.replay(&home.config_file(), &[]).exits(2).says(&["is no tape"]);
-    home.replay(&home.path("nothing"), &[]).exits(2).says(&["nothing"]);
+    home.replay(&home.config_file(), &[])
+        .exits(2)
+        .says(&["is no tape"]);
+    home.replay(&home.path("nothing"), &[])
+        .exits(2)
+        .says(&["nothing"]);
 }
 
 /// A killed gate leaves a tape that can be played; a folder that cannot be written leaves a gate that works.
@@ -503,8 +570,15 @@ fn a_gate_that_is_killed_or_cannot_write_is_none_the_worse() {
     let client = home.gate("s", &server).open();
     client.call("a").ran();
     client.close_well();
-    assert!(client.log().contains("nothing is recorded to be replayed"), "{}", client.log());
+    assert!(
+        client.log().contains("nothing is recorded to be replayed"),
+        "{}",
+        client.log()
+    );
     let doctor = home.doctor();
     assert_eq!(doctor["ok"], true, "{doctor:#}");
-    assert!(doctor["problems"].to_string().contains("tapes"), "{doctor:#}");
+    assert!(
+        doctor["problems"].to_string().contains("tapes"),
+        "{doctor:#}"
+    );
 }

@@ -193,8 +193,16 @@ pub async fn call(
 ) -> Judgement {
     let mut answers = generation.answers();
     let view = generation.watched(view);
-    let mut judgement =
-        gates(generation, &view, context, status, call, frame, &mut answers).await;
+    let mut judgement = gates(
+        generation,
+        &view,
+        context,
+        status,
+        call,
+        frame,
+        &mut answers,
+    )
+    .await;
     judgement.mark = generation.record(&view, About::default(), || {
         let refused = judgement.outcome.as_ref().err();
         What::Called(Called {

@@ -70,10 +70,7 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
     tell(context, &report)
 }
 
-fn must_be_same(
-    tape: &std::path::Path,
-    chain: &crate::chain::Generation,
-) -> Result<(), Failed> {
+fn must_be_same(tape: &std::path::Path, chain: &crate::chain::Generation) -> Result<(), Failed> {
     let chain = crate::tape::record::Generation::of(chain.id, &chain.policies);
     for generation in replay::chains(tape)? {
         let differences = replay::chain_differences(&generation, &chain);
@@ -179,7 +176,10 @@ fn difference(difference: &Difference) -> String {
         None => words(&difference.old, &difference.new),
         Some(policy) => {
             text.push_str(&format!("  {policy} answers otherwise:"));
-            (difference.old.verdict.clone(), difference.new.verdict.clone())
+            (
+                difference.old.verdict.clone(),
+                difference.new.verdict.clone(),
+            )
         }
     };
     let cut = |text: &str| escape::visible_cut(text, SHOWN).into_owned();
@@ -229,7 +229,11 @@ fn summary(report: &Report) -> Vec<String> {
     .into_iter()
     .flatten()
     .collect();
-    let mut lines = vec![format!("{} messages: {}", summary.messages, parts.join(", "))];
+    let mut lines = vec![format!(
+        "{} messages: {}",
+        summary.messages,
+        parts.join(", ")
+    )];
     for (why, times) in &summary.why {
         let line = format!("  not compared, {times}: {why}");
         lines.push(escape::visible(&line).into_owned());

@@ -309,7 +309,9 @@ fn audit(section: Section<'_>, dir: &Path) -> Result<AuditConfig, ConfigError> {
         audit.tape = match field.string()? {
             "decisions" => false,
             "full" if !audit.enabled => {
-                return Err(field.error("is \"full\", and `enabled = false` keeps no record: write one or the other"));
+                return Err(field.error(
+                    "is \"full\", and `enabled = false` keeps no record: write one or the other",
+                ));
             }
             "full" => true,
             _ => return Err(field.error("must be \"decisions\" or \"full\"")),

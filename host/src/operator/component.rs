@@ -2,7 +2,8 @@
 //!
 //! Knows the binary's sections. Whether this host would load it is the engine's to say.
 
-use wasmparser::{Encoding, Parser, Payload};
+use serde::Serialize;
+use wasmparser::{Encoding, KnownCustom, Parser, Payload, ProducersSectionReader};
 
 /// The package whose interfaces are hooks.
 const PACKAGE: &str = "witgate:policy/";
@@ -14,6 +15,19 @@ pub struct Shape {
     pub imports: Vec<String>,
     /// Everything it exports, in its order.
     pub exports: Vec<String>,
+    /// What it says it was made with, each once.
+    pub producers: Vec<Producer>,
+}
+
+/// A language or a tool that a component says it was made with.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Producer {
+    /// What it was to it: `language`, `processed-by` or `sdk`.
+    pub field: String,
+    /// Its name.
+    pub name: String,
+    /// Its version, which may be empty.
+    pub version: String,
 }
 
 /// Bytes that are no component.
@@ -49,10 +63,31 @@ impl Shape {
                         shape.exports.push(export.name.name.to_owned());
                     }
                 }
+                Payload::CustomSection(section) => {
+                    if let KnownCustom::Producers(section) = section.as_known() {
+                        shape.made_with(section);
+                    }
+                }
                 _ => {}
             }
         }
         Ok(shape)
+    }
+
+    /// Takes in what one of its modules says. Nothing depends on it, so what is malformed is passed over.
+    fn made_with(&mut self, section: ProducersSectionReader<'_>) {
+        for field in section.into_iter().flatten() {
+            for value in field.values.into_iter().flatten() {
+                let producer = Producer {
+                    field: field.name.to_owned(),
+                    name: value.name.to_owned(),
+                    version: value.version.to_owned(),
+                };
+                if !self.producers.contains(&producer) {
+                    self.producers.push(producer);
+                }
+            }
+        }
     }
 
     /// The hooks it exports, by interface.
@@ -73,6 +108,15 @@ impl Shape {
             .iter()
             .filter_map(|name| name.strip_prefix(PACKAGE)?.split_once('@'))
             .filter(|(interface, _)| *interface != "types")
+    }
+}
+
+impl Producer {
+    /// Name and version.
+    pub fn words(&self) -> String {
+        format!("{} {}", self.name, self.version)
+            .trim_end()
+            .to_owned()
     }
 }
 
@@ -104,6 +148,21 @@ mod tests {
         assert!(
             !shape.imports.is_empty() && shape.imports.iter().all(ours),
             "{shape:?}"
+        );
+    }
+
+    #[test]
+    fn what_it_was_made_with_is_read_from_the_modules_inside() {
+        let module = "(core module (@producers (language \"Rust\" \"\") (processed-by \"rustc\" \"1.95.0\")))";
+        let bytes = wat::parse_str(format!("(component {module} {module})")).unwrap();
+        let made = Shape::read(&bytes).unwrap().producers;
+        let made: Vec<_> = made.iter().map(|p| (&*p.field, p.words())).collect();
+        assert_eq!(
+            made,
+            [
+                ("language", "Rust".to_owned()),
+                ("processed-by", "rustc 1.95.0".to_owned())
+            ]
         );
     }
 

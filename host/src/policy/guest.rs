@@ -9,11 +9,11 @@ use std::time::Instant;
 
 use wasmtime::ResourceLimiter;
 
-use super::View;
 use super::contract::imports::{catalog, clock, log, metrics, store};
 use super::counted::Counted;
 use super::guest_log::{CHARS, GuestLog};
 use super::wasi::{Client, Virtual};
+use super::{View, Witness};
 use crate::config::HttpGrant;
 use crate::ledger::{Namespace, SIGHTING_PREFIX};
 use crate::mcp::Digest;
@@ -31,6 +31,8 @@ pub(super) struct Common {
     pub(super) http: Option<Arc<HttpGrant>>,
     /// Where its requests are made.
     pub(super) client: Client,
+    /// Who looks on while its hooks run.
+    pub(super) witness: Option<Arc<Witness>>,
 }
 
 /// The data of an instance's store.
@@ -89,7 +91,7 @@ struct MemoryRefused(String);
 
 impl Guest {
     pub(super) fn new(common: Arc<Common>, memory: usize, deadline: Instant) -> Self {
-        let log = Arc::new(GuestLog::new(common.policy.clone()));
+        let log = Arc::new(GuestLog::new(common.policy.clone(), common.witness.clone()));
         Self {
             common,
             reading: None,
@@ -120,6 +122,13 @@ impl Guest {
         self.asked_clock = false;
         self.miscounted = false;
         self.log.begin();
+    }
+
+    /// The hook gave its answer or failed: whoever looks on is told of its memory.
+    pub(super) fn witnessed(&self) {
+        if let Some(witness) = &self.common.witness {
+            witness.had_memory(self.memory.bytes);
+        }
     }
 
     /// The hook is over: lets go of the ledger's snapshot.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use super::contract::imports::log::Level;
+use super::{LogLevel, Witness};
 use crate::mcp::escape::visible_cut;
 
 /// The most messages one hook may write to the log; more are dropped.
@@ -18,13 +19,16 @@ pub(super) const CHARS: usize = 1_000;
 #[derive(Debug)]
 pub(super) struct GuestLog {
     policy: Arc<str>,
+    /// Who looks on; messages then go there instead.
+    witness: Option<Arc<Witness>>,
     written: AtomicU32,
 }
 
 impl GuestLog {
-    pub(super) fn new(policy: Arc<str>) -> Self {
+    pub(super) fn new(policy: Arc<str>, witness: Option<Arc<Witness>>) -> Self {
         Self {
             policy,
+            witness,
             written: AtomicU32::new(0),
         }
     }
@@ -39,6 +43,14 @@ impl GuestLog {
         let policy = &*self.policy;
         let written = self.written.load(Ordering::Relaxed).saturating_add(1);
         self.written.store(written, Ordering::Relaxed);
+        if let Some(witness) = &self.witness {
+            if written > MESSAGES {
+                witness.dropped();
+            } else {
+                witness.logged(level.into(), text.chars().take(CHARS).collect());
+            }
+            return;
+        }
         if written > MESSAGES {
             if written == MESSAGES + 1 {
                 tracing::warn!(
@@ -54,6 +66,17 @@ impl GuestLog {
             Level::Info => tracing::info!(policy, "{text}"),
             Level::Warn => tracing::warn!(policy, "{text}"),
             Level::Error => tracing::error!(policy, "{text}"),
+        }
+    }
+}
+
+impl From<Level> for LogLevel {
+    fn from(level: Level) -> Self {
+        match level {
+            Level::Debug => Self::Debug,
+            Level::Info => Self::Info,
+            Level::Warn => Self::Warn,
+            Level::Error => Self::Error,
         }
     }
 }

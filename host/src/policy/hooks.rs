@@ -180,6 +180,13 @@ impl Policy {
         run.finish(answer, |answer, limit| answer::decided(answer, limit))
     }
 
+    /// Instantiates and configures once, as for a message that finds no instance ready, and lets go of it: for
+    /// measuring.
+    pub async fn instantiate(&self) -> Result<(), Failure> {
+        let made = self.pool.make_one().await;
+        made.map_err(|why| self.failure("instantiate", why.kind(), &why.detail()))
+    }
+
     fn judging(&self, hook: &'static str, exported: bool, list: usize) -> Manner {
         Manner {
             hook,
@@ -287,6 +294,7 @@ impl<'a> Run<'a> {
             _running,
         } = self;
         let guest = instance.store.data();
+        guest.witnessed();
         let mut value = match answer {
             Ok(value) => value,
             Err(error) => {

@@ -15,7 +15,7 @@ use super::engine::{Engine, MAX_MEMORIES, Shared, TABLES_PER_SLOT};
 use super::guest::Common;
 use super::pool::{Maker, Pool, Unmade};
 use super::shape::{self, Indices, SERVED};
-use super::{Counters, FailureKind, LoadError, Policy, Source};
+use super::{Counters, FailureKind, LoadCause, LoadError, Policy, Source, Witness};
 use crate::ledger::Namespace;
 use crate::mcp::escape::visible_cut;
 
@@ -23,11 +23,13 @@ use crate::mcp::escape::visible_cut;
 const MAX_COMPONENT: usize = 64 << 20;
 
 /// A component that may become a policy.
-struct Candidate {
-    source: Source,
+pub(super) struct Candidate {
+    pub(super) source: Source,
     /// Empty if the component was refused unread.
-    sha256: String,
-    component: Result<Component, String>,
+    pub(super) sha256: String,
+    pub(super) component: Result<Component, String>,
+    /// Whether the cache had it.
+    pub(super) cached: bool,
 }
 
 /// A component as the cache knows it.
@@ -53,7 +55,7 @@ impl Engine {
                 join_all(
                     candidates
                         .into_iter()
-                        .map(|candidate| begin(self.shared.clone(), candidate)),
+                        .map(|candidate| begin(self.shared.clone(), candidate, None)),
                 )
                 .await
             }
@@ -66,6 +68,7 @@ impl Engine {
                         detail: format!(
                             "the compiler failed: {error}. Build the policy again, and report this if it stays so"
                         ),
+                        cause: LoadCause::Component,
                     })
                 })
                 .collect(),
@@ -74,7 +77,7 @@ impl Engine {
 }
 
 /// Takes components from the cache, and compiles those that are not there.
-fn compile_all(engine: &Shared, sources: Vec<Source>) -> Vec<Candidate> {
+pub(super) fn compile_all(engine: &Shared, sources: Vec<Source>) -> Vec<Candidate> {
     let cache = engine.options.cache_dir.as_deref().and_then(|dir| {
         Cache::open(dir, &engine.wasm)
             .inspect_err(|error| {
@@ -123,6 +126,7 @@ impl Found {
             sha256,
             component,
         } = self;
+        let cached = matches!(component, Ok(Some(_)));
         let component = component.and_then(|kept| match kept {
             Some(component) => Ok(component),
             None => compile(engine, cache, &source, &sha256),
@@ -131,6 +135,7 @@ impl Found {
             source,
             sha256,
             component,
+            cached,
         }
     }
 }
@@ -175,17 +180,24 @@ fn compile(
 }
 
 /// Checks a compiled component from the outside, then runs it for the first time.
-async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>, LoadError> {
+pub(super) async fn begin(
+    engine: Arc<Shared>,
+    candidate: Candidate,
+    witness: Option<Arc<Witness>>,
+) -> Result<Arc<Policy>, LoadError> {
     let Candidate {
         source,
         sha256,
         component,
+        cached: _,
     } = candidate;
-    let refused = |source: Source, detail| LoadError {
+    let refused = |source: Source, (cause, detail)| LoadError {
         name: source.name,
         file: source.file,
         detail,
+        cause,
     };
+    let unfit = |detail| (LoadCause::Component, detail);
     let name: Arc<str> = source.name.as_str().into();
     let namespace = Namespace::new(source.origin, &name);
     let common = Arc::new(Common {
@@ -194,11 +206,12 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
         counted: Counted::default(),
         http: source.grants.http.clone().map(Arc::new),
         client: engine.client.clone(),
+        witness,
     });
     let made = async {
-        let component = component?;
-        let shape = shape::inspect(&component, &source)?;
-        let maker = maker(engine, common.clone(), &component, &shape, &source)?;
+        let component = component.map_err(unfit)?;
+        let shape = shape::inspect(&component, &source).map_err(unfit)?;
+        let maker = maker(engine, common.clone(), &component, &shape, &source).map_err(unfit)?;
         let pool = Pool::begin(maker).await.map_err(first_failure)?;
         Ok((shape, pool))
     }
@@ -214,7 +227,7 @@ async fn begin(engine: Arc<Shared>, candidate: Candidate) -> Result<Arc<Policy>,
             counters: Counters::default(),
             common,
         })),
-        Err(detail) => Err(refused(source, detail)),
+        Err(why) => Err(refused(source, why)),
     }
 }
 
@@ -278,7 +291,7 @@ fn maker(
 }
 
 /// Why the first instance could not be made, with the mend.
-fn first_failure(why: Unmade) -> String {
+fn first_failure(why: Unmade) -> (LoadCause, String) {
     let mend = match &why {
         Unmade::Mismatch(_) => {
             format!("Build it against the `wit/` of a version that is served ({SERVED})")
@@ -297,5 +310,11 @@ fn first_failure(why: Unmade) -> String {
             FailureKind::Host => "See the log".into(),
         },
     };
-    format!("{}. {mend}", why.detail())
+    let detail = format!("{}. {mend}", why.detail());
+    let cause = match why {
+        Unmade::Mismatch(_) => LoadCause::Component,
+        Unmade::Refused(said) => LoadCause::Settings(said),
+        Unmade::Failed { kind, .. } => LoadCause::Failed(kind),
+    };
+    (cause, detail)
 }

@@ -81,6 +81,8 @@ pub(super) enum Unmade {
 /// The instances of one policy that are ready, and those that were used and wait to be cleared away.
 pub(super) struct Pool {
     pub(super) maker: Maker,
+    /// How much linear memory the first instance had, bytes.
+    pub(super) first_memory: usize,
     most: usize,
     state: Mutex<State>,
 }
@@ -202,10 +204,13 @@ impl Pool {
             Some(made) => made?,
             None => maker.make_inline().await?,
         };
-        let bytes = first.store.data().memory.bytes.max(1);
-        let most = (READY_BYTES / bytes).max(1).min(maker.engine.options.ready);
+        let first_memory = first.store.data().memory.bytes;
+        let most = (READY_BYTES / first_memory.max(1))
+            .max(1)
+            .min(maker.engine.options.ready);
         let pool = Self {
             maker,
+            first_memory,
             most,
             state: Mutex::new(State {
                 ready: Vec::with_capacity(most),
@@ -240,6 +245,11 @@ impl Pool {
             Some(instance) => Ok(instance),
             None => self.maker.make_inline().await,
         }
+    }
+
+    /// Makes an instance as for a message that finds none ready, and drops it.
+    pub(super) async fn make_one(&self) -> Result<(), Unmade> {
+        self.maker.make_inline().await.map(drop)
     }
 
     /// Clears a used instance away, later if it can wait, else now; or keeps it for the next message, where the operator
@@ -304,7 +314,6 @@ impl Pool {
     }
 
     /// How many are ready.
-    #[cfg(test)]
     pub(super) fn ready(&self) -> usize {
         self.state().ready.len()
     }

@@ -1,6 +1,7 @@
 //! Tests of the engine against guests: one that behaves (`tests/golden`), and many that do not.
 #![allow(clippy::unwrap_used)]
 
+mod compiled;
 mod golden;
 mod golden_languages;
 #[path = "../../../tests/support/hostile.rs"]

@@ -86,7 +86,9 @@ impl<'a> Saying<'a> {
     fn unfit<T>(&self, answers: &[Answer<T>]) -> Option<Unfit> {
         answers.iter().find_map(|answer| {
             let Some(policy) = self.policy(answer.policy) else {
-                return Some(Unfit::new("the record names a policy that the chain has not"));
+                return Some(Unfit::new(
+                    "the record names a policy that the chain has not",
+                ));
             };
             if !policy.enforces() {
                 return None;
@@ -139,7 +141,8 @@ impl Pair<'_> {
                     .into_iter()
                     .find_map(|(side, refused)| {
                         let refused = refused.as_ref();
-                        side.refused_by_host(refused).or_else(|| side.failed(refused))
+                        side.refused_by_host(refused)
+                            .or_else(|| side.failed(refused))
                     });
                 let about = About::call(&old.call);
                 let verdicts = (
@@ -288,7 +291,9 @@ impl<'a> About<'a> {
                 None => Effect::of(&old, &new),
             },
             message: self.message.clone(),
-            item: self.item.map(|item| (kind_word(&item.kind), item.name.clone())),
+            item: self
+                .item
+                .map(|item| (kind_word(&item.kind), item.name.clone())),
             old,
             new,
             policy: policy.map(|policy| policy.name.clone()),
@@ -313,21 +318,33 @@ fn said<T>(answers: &[Answer<T>], place: usize) -> Option<&T> {
 
 fn denied(answers: &[Answer<Vec<(usize, Denial)>>], policy: usize, item: usize) -> Option<&Denial> {
     let mut denials = said(answers, policy)?.iter();
-    denials.find(|(at, _)| *at == item).map(|(_, denial)| denial)
+    denials
+        .find(|(at, _)| *at == item)
+        .map(|(_, denial)| denial)
 }
 
 /// Whether an item is shown, as whoever lists notices it: the first policy that withholds it decides.
 fn shown(side: &Saying<'_>, listed: &Listed, item: usize) -> Verdict {
-    let decided = side.chain.policies.iter().enumerate().find_map(|(place, policy)| {
-        let denial = denied(&listed.answers, place, item).filter(|_| policy.enforces())?;
-        Some((policy, denial))
-    });
+    let decided = side
+        .chain
+        .policies
+        .iter()
+        .enumerate()
+        .find_map(|(place, policy)| {
+            let denial = denied(&listed.answers, place, item).filter(|_| policy.enforces())?;
+            Some((policy, denial))
+        });
     let Some((policy, denial)) = decided else {
         return Verdict::good("visible");
     };
     let locked = listed.locked.iter().find(|(at, _)| *at == item);
     Verdict {
-        verdict: if locked.is_some() { "locked" } else { "withheld" }.to_owned(),
+        verdict: if locked.is_some() {
+            "locked"
+        } else {
+            "withheld"
+        }
+        .to_owned(),
         refused: true,
         code: Some(denial.code.clone()),
         by: Some(policy.name.clone()),

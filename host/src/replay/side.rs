@@ -230,7 +230,10 @@ impl Side {
                 };
             }
             What::Returned(returned) => {
-                if self.refused.contains(&key(&returned.context, &returned.call)) {
+                if self
+                    .refused
+                    .contains(&key(&returned.context, &returned.call))
+                {
                     let why = "the call that it answers would have been refused";
                     return Ok(Heard::Nothing(why.to_owned()));
                 }
@@ -322,7 +325,9 @@ fn item(item: &contract::Item) -> Result<Item, String> {
         contract::ItemKind::ResourceTemplate => ItemKind::ResourceTemplate,
         contract::ItemKind::SelfDescription => ItemKind::SelfDescription,
         contract::ItemKind::Other(word) => {
-            return Err(format!("names an item of a kind this version does not know, `{word}`"));
+            return Err(format!(
+                "names an item of a kind this version does not know, `{word}`"
+            ));
         }
     };
     Ok(Item {
@@ -330,6 +335,9 @@ fn item(item: &contract::Item) -> Result<Item, String> {
             kind,
             name: item.name.as_str().into(),
         },
-        digest: item.digest.parse().map_err(|e| format!("names an item wrongly: {e}"))?,
+        digest: item
+            .digest
+            .parse()
+            .map_err(|e| format!("names an item wrongly: {e}"))?,
     })
 }

@@ -133,9 +133,15 @@ fn what_refers_to_nothing_is_refused() {
     assert!(world.state(0).is_err() && world.items(Some(0)).is_err());
     assert!(world.store(store(1, 1, Some(0), "a")).is_err());
     world.store(store(1, 1, None, "a")).unwrap();
-    assert!(world.store(store(1, 1, None, "a")).is_err(), "a second time");
+    assert!(
+        world.store(store(1, 1, None, "a")).is_err(),
+        "a second time"
+    );
     world.store(store(2, 1, None, "a")).unwrap();
-    assert!(world.store(store(1, 1, Some(1), "a")).is_err(), "not the last");
+    assert!(
+        world.store(store(1, 1, Some(1), "a")).is_err(),
+        "not the last"
+    );
     let items = || Items {
         list: 0,
         items: Vec::new(),
@@ -153,7 +159,10 @@ fn what_refers_to_nothing_is_refused() {
 fn chains_are_told_apart_by_all_that_makes_verdicts() {
     let one = chain(1, &["a", "b"]);
     assert!(chain_differences(&one, &chain(7, &["a", "b"])).is_empty());
-    assert_eq!(chain_differences(&one, &chain(1, &["b", "a"])), ["the order"]);
+    assert_eq!(
+        chain_differences(&one, &chain(1, &["b", "a"])),
+        ["the order"]
+    );
     assert_eq!(
         chain_differences(&one, &chain(1, &["b", "c"])),
         ["- a (a.wasm)", "+ c (c.wasm)"]

@@ -12,9 +12,7 @@ use super::Listing;
 use super::scan::Scan;
 use crate::mcp::Digest;
 use crate::policy::Definitions;
-use crate::tape::record::{
-    self, Changes, Items, Judged, KEPT_LISTS, KEPT_STATES, Store, What,
-};
+use crate::tape::record::{self, Changes, Items, Judged, KEPT_LISTS, KEPT_STATES, Store, What};
 
 /// A policy's keys and values, sightings among them.
 pub(super) type Space = Arc<BTreeMap<String, String>>;
@@ -72,7 +70,10 @@ impl State {
 }
 
 /// Applies changes to a space; other holders keep what they have.
-pub(super) fn apply(space: &mut Space, changes: impl IntoIterator<Item = (String, Option<String>)>) {
+pub(super) fn apply(
+    space: &mut Space,
+    changes: impl IntoIterator<Item = (String, Option<String>)>,
+) {
     let mut changes = changes.into_iter().peekable();
     if changes.peek().is_none() {
         return;
@@ -129,7 +130,10 @@ impl World {
         if store.from == Some(store.state) {
             let last = self.states.back_mut();
             let Some((_, state)) = last.filter(|(number, _)| *number == store.state) else {
-                return Err(format!("goes on with state {}, which is not the last", store.state));
+                return Err(format!(
+                    "goes on with state {}, which is not the last",
+                    store.state
+                ));
             };
             Arc::make_mut(state).apply(store.changes);
             return Ok(());
@@ -178,7 +182,10 @@ impl World {
         state.version = led.version;
         for answer in &observed.answers {
             let Some(policy) = generation.policies.get(answer.policy) else {
-                return Err(format!("has an answer of policy {}, which the chain has not", answer.policy));
+                return Err(format!(
+                    "has an answer of policy {}, which the chain has not",
+                    answer.policy
+                ));
             };
             let said = answer.said.iter().flatten();
             let changes = said.map(|change| (change.key.clone(), change.value.clone()));
@@ -198,7 +205,12 @@ impl World {
             if first || to.version >= from.version {
                 self.head = Some(to.clone());
                 let own = scan.is_own(number);
-                advances.push(Advance { from, to, own, first });
+                advances.push(Advance {
+                    from,
+                    to,
+                    own,
+                    first,
+                });
             }
         }
         Ok(advances)

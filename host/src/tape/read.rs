@@ -208,7 +208,11 @@ impl Reader {
         }
         let record = serde_json::from_slice(&line).map_err(|error| {
             let known = serde_json::from_slice::<IgnoredAny>(&line).is_ok();
-            let what = if known { "no record of a tape" } else { "no JSON" };
+            let what = if known {
+                "no record of a tape"
+            } else {
+                "no JSON"
+            };
             self.error(&format!("is {what}: {error}"))
         })?;
         match record {

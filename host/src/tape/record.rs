@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::config::{Lists, Mode};
 use crate::policy::contract::{
-    Admission, Call, Change, ClientRequest, Context, Denial, Item, ItemKind, Locked, Ruling, Server,
-    Verdict,
+    Admission, Call, Change, ClientRequest, Context, Denial, Item, ItemKind, Locked, Ruling,
+    Server, Verdict,
 };
 use crate::policy::{Evaluated, Failure, FailureKind, Policy};
 
@@ -417,7 +417,9 @@ impl What {
                 Self::Observed(observed) => {
                     let said = observed.answers.iter().filter_map(|a| a.said.as_ref());
                     said.flatten()
-                        .map(|change| change.key.len() + change.value.as_ref().map_or(0, String::len))
+                        .map(|change| {
+                            change.key.len() + change.value.as_ref().map_or(0, String::len)
+                        })
                         .sum()
                 }
                 Self::Listed(_) => 0,

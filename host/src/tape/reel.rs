@@ -55,11 +55,9 @@ impl Reel {
             Some(items) => Some(self.list(lines, items)?),
             None => None,
         };
-        let state = self
-            .states
-            .number_of(&evaluation.snapshot, |store| {
-                put(lines, &Record::<()>::Store(store))
-            })?;
+        let state = self.states.number_of(&evaluation.snapshot, |store| {
+            put(lines, &Record::<()>::Store(store))
+        })?;
         let led = evaluation.after.as_deref().map(|after| Led {
             state: self.states.led_to(after),
             version: after.version,
@@ -142,12 +140,16 @@ impl Reel {
             return Ok(());
         }
         let digest = digest.to_string();
-        put(lines, &Record::<()>::Definition(Definition { digest, text }))
+        put(
+            lines,
+            &Record::<()>::Definition(Definition { digest, text }),
+        )
     }
 
     fn list(&mut self, lines: &mut Vec<u8>, items: &Arc<Vec<Item>>) -> Result<u64, Unwritable> {
         let mut known = self.lists.iter().rev();
-        if let Some((list, _)) = known.find(|(_, known)| Arc::ptr_eq(known, items) || known == items)
+        if let Some((list, _)) =
+            known.find(|(_, known)| Arc::ptr_eq(known, items) || known == items)
         {
             return Ok(*list);
         }

@@ -113,11 +113,7 @@ impl States {
 }
 
 /// What differs in a snapshot from a state before, in the namespaces that are looked at.
-fn differences(
-    before: Option<&Kept>,
-    after: &Snapshot,
-    watched: &BTreeSet<Namespace>,
-) -> Changes {
+fn differences(before: Option<&Kept>, after: &Snapshot, watched: &BTreeSet<Namespace>) -> Changes {
     let nothing = BTreeMap::new();
     let mut changes = Changes::new();
     for namespace in watched {

@@ -273,7 +273,9 @@ async fn every_file_of_a_long_tape_stands_by_itself() {
         assert!(file.metadata().unwrap().len() < 16_384, "{file:?}");
         let header = Reader::open(file).unwrap().header().clone();
         assert_eq!(header.continues, before);
-        before = file.file_name().map(|name| name.to_str().unwrap().to_owned());
+        before = file
+            .file_name()
+            .map(|name| name.to_str().unwrap().to_owned());
         let records = records(file);
         let told = |wanted: fn(&Record) -> bool| records.iter().any(wanted);
         if !judged(&records).is_empty() {
@@ -385,9 +387,8 @@ fn refused(text: &str) -> String {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("t.jsonl");
     std::fs::write(&path, text).unwrap();
-    let read = |path: &Path| -> Result<Vec<Line>, super::TapeError> {
-        Reader::open(path)?.collect()
-    };
+    let read =
+        |path: &Path| -> Result<Vec<Line>, super::TapeError> { Reader::open(path)?.collect() };
     let error = read(&path).unwrap_err().to_string();
     error.replace(&dir.path().display().to_string(), "DIR")
 }
@@ -396,9 +397,15 @@ fn refused(text: &str) -> String {
 fn a_tape_that_is_damaged_is_refused_with_its_place() {
     for (text, expected) in [
         (String::new(), "the tape DIR/t.jsonl: is empty"),
-        ("{".to_owned(), "the tape DIR/t.jsonl: ends within its first line"),
+        (
+            "{".to_owned(),
+            "the tape DIR/t.jsonl: ends within its first line",
+        ),
         ("{}\n".to_owned(), "the tape DIR/t.jsonl: is no tape"),
-        ("\u{0}\u{1}\n".to_owned(), "the tape DIR/t.jsonl: is no tape"),
+        (
+            "\u{0}\u{1}\n".to_owned(),
+            "the tape DIR/t.jsonl: is no tape",
+        ),
         (
             "{\"tape\":{\"format\":2,\"more\":[]}}\n".to_owned(),
             "the tape DIR/t.jsonl: has format 2; this witgate reads format 1",
@@ -424,7 +431,9 @@ fn a_tape_that_is_damaged_is_refused_with_its_place() {
             "the tape DIR/t.jsonl:2: a second header",
         ),
         (
-            format!("{HEADER}\n{{\"closed\":{{\"continued\":false}}}}\n{{\"lost\":{{\"evaluations\":1}}}}\n"),
+            format!(
+                "{HEADER}\n{{\"closed\":{{\"continued\":false}}}}\n{{\"lost\":{{\"evaluations\":1}}}}\n"
+            ),
             "the tape DIR/t.jsonl:3: something stands after the record that ends the tape",
         ),
         (

@@ -280,9 +280,7 @@ impl Writer {
             let begun = lines.len();
             let done = match &queued {
                 Queued::Judged(evaluation) => self.reel.judged(&mut lines, evaluation),
-                Queued::Again(evaluation, at_ms) => {
-                    self.reel.again(&mut lines, evaluation, *at_ms)
-                }
+                Queued::Again(evaluation, at_ms) => self.reel.again(&mut lines, evaluation, *at_ms),
             };
             formatted += 1;
             if let Err(error) = done {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::check::{beside, settings_of};
+use super::subject::{beside, settings_of};
 use super::{lines, read};
 use crate::chain::Generation;
 use crate::chain::build::directory::sha256;

@@ -255,7 +255,8 @@ pub(super) fn tapes(config: &Config, places: &Places, report: &mut Report) {
     let files = match tape::files(&places.tape_dir) {
         Ok(files) => files,
         Err(error) => {
-            let mend = "make the folder readable and writable for you; nothing is recorded until then";
+            let mend =
+                "make the folder readable and writable for you; nothing is recorded until then";
             report.warn(error.to_string(), path, mend);
             return;
         }
