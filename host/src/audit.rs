@@ -9,7 +9,7 @@ mod verify;
 pub(crate) mod writer;
 
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use crate::ledger::AuditHead;
 use writer::Handle;
@@ -81,8 +81,8 @@ impl Outcome {
 pub struct Audit {
     /// None keeps nothing.
     writing: Option<Arc<Handle>>,
-    /// Sees every record.
-    seen_by: Arc<OnceLock<Witness>>,
+    /// See every record.
+    seen_by: Arc<RwLock<Vec<Witness>>>,
 }
 
 /// Sees records as they are taken.
@@ -130,14 +130,15 @@ impl Audit {
         }
     }
 
-    /// Has `witness` see every record from now on, also where none is kept. The first that is named stays.
+    /// Has `witness` see every record from now on, also where none is kept.
     pub fn shown_to(&self, witness: impl Fn(&Record) + Send + Sync + 'static) {
-        let _ = self.seen_by.set(Box::new(witness));
+        let mut all = self.seen_by.write().unwrap_or_else(PoisonError::into_inner);
+        all.push(Box::new(witness));
     }
 
     /// Takes a record; it is written soon, in batches.
     pub fn record(&self, record: Record) {
-        if let Some(witness) = self.seen_by.get() {
+        for witness in &*self.seen_by.read().unwrap_or_else(PoisonError::into_inner) {
             witness(&record);
         }
         if let Some(handle) = &self.writing {

@@ -17,6 +17,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 use tokio::sync::watch;
 
+use crate::config::Mode;
 use crate::policy::Policy;
 use crate::tape::Recorder;
 
@@ -68,6 +69,13 @@ impl Generation {
     /// Whether what servers ask of the client is to be judged, be it only to be recorded.
     pub fn hears_client_requests(&self) -> bool {
         self.is_recorded() || self.judges_client_requests()
+    }
+
+    /// Whether any policy whose verdicts do not bind records what servers offer.
+    pub fn monitors_inventory(&self) -> bool {
+        self.policies
+            .iter()
+            .any(|policy| policy.hooks().inventory && policy.source().mode == Mode::Monitor)
     }
 
     /// Whether results are to be judged: by any policy, or only to be recorded.

@@ -172,8 +172,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 impl Context {
     /// Opens configuration, ledger and chain. `write`: the command changes the ledger, so one is made if there is none;
     /// otherwise nothing is written.
+    ///
+    /// A policy that cannot be put in force is left out: a running gate goes on without it too, and no message is judged
+    /// here.
     pub async fn open(&self, write: bool) -> Result<Setup, Failed> {
-        Ok(setup::open(&self.options(write)).await?)
+        let options = setup::Options {
+            tolerant: true,
+            ..self.options(write)
+        };
+        Ok(setup::open(&options).await?)
     }
 
     /// What every command that opens a ledger says of it.
@@ -184,6 +191,7 @@ impl Context {
             flags: Vec::new(),
             policy_dir: None,
             create,
+            tolerant: false,
         }
     }
 

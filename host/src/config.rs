@@ -100,6 +100,16 @@ pub enum Mode {
     Monitor,
 }
 
+impl Mode {
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Enforce => "enforce",
+            Self::Monitor => "monitor",
+        }
+    }
+}
+
 /// One `[[policy]]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct PolicyConfig {
@@ -275,6 +285,12 @@ impl Config {
             http: HttpConfig::default(),
             notice: true,
         }
+    }
+
+    /// The file it came from, or where one would be looked for.
+    pub fn expected_file(&self) -> PathBuf {
+        let expected = || self.dir.join("witgate.toml");
+        self.file.clone().unwrap_or_else(expected)
     }
 
     /// What the server `name` may not ask of a client: what is denied to all, and what to it.

@@ -3,6 +3,7 @@
 //! Ties bytes, meaning, chain, ledger and upstream together; everything it decides itself is what the protocol asks
 //! for. What may pass is decided by the chain.
 
+mod board;
 pub mod catalogue;
 pub mod host;
 pub mod names;

@@ -11,6 +11,7 @@ mod marker;
 mod memory;
 pub mod observers;
 pub(crate) mod private;
+pub mod running;
 mod sqlite;
 
 use std::collections::{BTreeMap, HashMap};

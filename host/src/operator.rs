@@ -10,6 +10,7 @@ pub mod doctor;
 mod error;
 mod ids;
 mod overlay;
+pub mod policies;
 mod reviewer;
 mod servers;
 #[cfg(test)]

@@ -24,8 +24,8 @@ mod witness;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -37,6 +37,7 @@ use crate::mcp::Digest;
 
 pub use compiled::Compiled;
 pub use engine::Engine;
+pub use load::MAX_COMPONENT;
 pub use witness::{LogLevel, LogLine, Seen, Witness};
 
 /// What bounds every instance of every policy.
@@ -128,6 +129,24 @@ pub struct Hooks {
     pub review: bool,
 }
 
+impl Hooks {
+    /// The words of those that are exported, as the contract spells them.
+    pub fn words(self) -> Vec<&'static str> {
+        let all = [
+            (self.settings, "settings"),
+            (self.inventory, "inventory"),
+            (self.list_filter, "list-filter"),
+            (self.call_gate, "call-gate"),
+            (self.result_gate, "result-gate"),
+            (self.client_request_gate, "client-request-gate"),
+            (self.discovery_surface, "discovery-surface"),
+            (self.review, "review"),
+        ];
+        let exported = all.into_iter().filter(|(exported, _)| *exported);
+        exported.map(|(_, word)| word).collect()
+    }
+}
+
 /// How a hook failed. Failures deny, and are never cached or replayed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum FailureKind {
@@ -209,6 +228,8 @@ struct Counters {
     bad_output: AtomicU64,
     host: AtomicU64,
     instances: AtomicU64,
+    /// The latest failure, and when.
+    last: Mutex<Option<(u64, Failure)>>,
 }
 
 /// A loaded policy. Every call runs on an instance of its own; some are kept ready.
@@ -284,6 +305,11 @@ impl Policy {
         }
     }
 
+    /// Its latest failure, and when: milliseconds since the Unix epoch.
+    pub fn last_failure(&self) -> Option<(u64, Failure)> {
+        self.counters.last().clone()
+    }
+
     /// What it counted by the `metrics` import since it was loaded, by name.
     pub fn counted(&self) -> BTreeMap<String, u64> {
         self.common.counted.all()
@@ -305,8 +331,13 @@ impl Counters {
         self.instances.fetch_add(1, Ordering::Relaxed);
     }
 
-    fn failure(&self, kind: FailureKind) {
-        let counter = match kind {
+    fn last(&self) -> MutexGuard<'_, Option<(u64, Failure)>> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn failure(&self, failure: &Failure) {
+        *self.last() = Some((crate::ledger::now_ms(), failure.clone()));
+        let counter = match failure.kind {
             FailureKind::Trap => &self.traps,
             FailureKind::Timeout => &self.timeouts,
             FailureKind::OutOfMemory => &self.out_of_memory,

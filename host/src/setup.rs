@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::chain::Generation;
-use crate::chain::build::{BuildError, Builder};
+use crate::chain::build::{BuildError, Builder, Manner};
 use crate::config::{Config, ConfigError, Lists, PolicyDir};
 use crate::ledger::{self, Commit, Ledger, LedgerError, Op, OpenMode};
 use crate::policy::{Engine, EngineError, EngineOptions, PolicyLimits};
@@ -29,6 +29,8 @@ pub struct Options {
     /// Whether a ledger is made where there is none; otherwise one in memory stands in for it, and nothing is
     /// written.
     pub create: bool,
+    /// Whether a policy that cannot be put in force is left out and told; otherwise nothing begins.
+    pub tolerant: bool,
 }
 
 /// Everything opened.
@@ -94,7 +96,12 @@ pub async fn open(options: &Options) -> Result<Setup, SetupError> {
     remember_config(&config, &*ledger, options.create).await?;
     let engine = Engine::new(engine_options(&config, &places))?;
     let builder = Builder::new(engine.clone(), ledger.clone(), options.flags.clone());
-    let generation = builder.build(&config).await?;
+    let manner = if options.tolerant {
+        Manner::Tolerant
+    } else {
+        Manner::Strict
+    };
+    let generation = builder.build(&config, manner).await?;
     Ok(Setup {
         config,
         ledger,
@@ -121,7 +128,7 @@ pub async fn in_memory() -> Result<Setup, SetupError> {
         },
         ..config
     };
-    let generation = builder.build(&bare).await?;
+    let generation = builder.build(&bare, Manner::Strict).await?;
     Ok(Setup {
         config: bare,
         ledger,
@@ -148,7 +155,7 @@ pub async fn open_ledger(places: &Places, create: bool) -> Result<Arc<dyn Ledger
 }
 
 /// A configuration that was once in force and is missing closes; one that is there is remembered.
-async fn remember_config(
+pub(crate) async fn remember_config(
     config: &Config,
     ledger: &dyn Ledger,
     write: bool,

@@ -250,10 +250,18 @@ pub fn unknown_verdict() -> Vec<u8> {
 
 /// Denies with code `no` and `reason`.
 pub fn denies(reason: &str) -> Vec<u8> {
-    let length = u32::try_from(reason.len()).unwrap();
+    denies_with("no", reason)
+}
+
+/// Denies with `code` and `reason`.
+pub fn denies_with(code: &str, reason: &str) -> Vec<u8> {
+    let length = |text: &str| u32::try_from(text.len()).unwrap();
     gate_answering(
-        &deny((TEXT_AT, 2), (TEXT_AT + 2, length)),
-        &text(format!("no{reason}").as_bytes()),
+        &deny(
+            (TEXT_AT, length(code)),
+            (TEXT_AT + length(code), length(reason)),
+        ),
+        &text(format!("{code}{reason}").as_bytes()),
     )
 }
 
@@ -275,6 +283,29 @@ pub fn asks_clock() -> Vec<u8> {
         "clock",
         r#"(import "witgate:policy/clock@0.1.0" "now-ms" (func $now (result i64)))"#,
         &gate_func("0.1.0", &format!("(drop (call $now)) {}", answer())),
+    )
+}
+
+/// Counts one under `seen`, and allows.
+pub fn counts() -> Vec<u8> {
+    component_of(
+        "0.1.2",
+        "",
+        "import witgate:policy/metrics@0.1.2; export witgate:policy/call-gate@0.1.2;",
+        &module(
+            r#"(import "witgate:policy/metrics@0.1.2" "add" (func $add (param i32 i32 i64)))"#,
+            &format!(
+                "{} {}",
+                gate_func(
+                    "0.1.2",
+                    &format!(
+                        "(call $add (i32.const {TEXT_AT}) (i32.const 4) (i64.const 1)) {}",
+                        answer()
+                    )
+                ),
+                text(b"seen")
+            ),
+        ),
     )
 }
 

@@ -32,14 +32,18 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until `ready` yields something; panics with `what` after [`PATIENCE`].
 #[track_caller]
-pub(crate) fn until<T>(what: &str, mut ready: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn until<T>(what: &str, ready: impl FnMut() -> Option<T>) -> T {
+    until_some(ready).unwrap_or_else(|| panic!("waited {PATIENCE:?} for: {what}"))
+}
+
+/// Waits until `ready` yields something, for [`PATIENCE`] at most.
+pub(crate) fn until_some<T>(mut ready: impl FnMut() -> Option<T>) -> Option<T> {
     let end = Instant::now() + PATIENCE;
     loop {
-        if let Some(value) = ready() {
-            return value;
+        match ready() {
+            None if Instant::now() < end => std::thread::sleep(Duration::from_millis(10)),
+            found => return found,
         }
-        assert!(Instant::now() < end, "waited {PATIENCE:?} for: {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }
 

@@ -132,6 +132,32 @@ impl Home {
         }
     }
 
+    /// The rows of `policy list`.
+    #[track_caller]
+    pub(crate) fn policy_list(&self) -> Vec<Value> {
+        rows(self.run(&["policy", "list", "--json"]).done().json())
+    }
+
+    /// The row of a policy in `policy list`.
+    #[track_caller]
+    pub(crate) fn policy(&self, name: &str) -> Option<Value> {
+        let mut rows = self.policy_list().into_iter();
+        rows.find(|row| row["name"] == name)
+    }
+
+    /// Waits until the row of a policy in `policy list` has these members.
+    #[track_caller]
+    pub(crate) fn until_policy(&self, name: &str, members: &Value) -> Value {
+        let mut last = Value::Null;
+        let found = super::until_some(|| {
+            last = self.policy(name)?;
+            let wanted = members.as_object().unwrap();
+            let has = wanted.iter().all(|(key, value)| last[key] == *value);
+            has.then(|| last.clone())
+        });
+        found.unwrap_or_else(|| panic!("waited for {name} with {members}, got {last:#}"))
+    }
+
     /// The status of a tool.
     #[track_caller]
     pub(crate) fn status(&self, server: &str, tool: &str) -> String {

@@ -1,24 +1,38 @@
-//! Building a generation: the configured policies, then those of the directory.
+//! Building generations: the configured policies, then those of the directory.
 //!
-//! Knows where components come from and what stands in when one is missing or broken: the last good bytes, kept in
-//! the ledger. Knows nothing of what policies decide.
+//! Knows where components come from, what is kept of the generation before, and what stands in where one is missing or
+//! broken: the last good bytes, kept in the ledger. Knows nothing of what policies decide, nor when to look again.
 
 pub mod builtin;
 pub mod directory;
+pub mod outcome;
+mod places;
+pub mod settle;
+mod shelf;
 pub mod sidecar;
+#[cfg(test)]
+mod tests;
+pub mod told;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
-use bytes::Bytes;
+use arc_swap::ArcSwap;
+use tokio::sync::Mutex;
 
-use crate::chain::{Generation, Problem, ownership};
-use crate::config::{Config, Grants, Lists, Mode, PolicyConfig, PolicySource};
-use crate::ledger::{Commit, Ledger, LedgerError, Namespace, Op, PolicyOrigin, StoredPolicy};
+use crate::chain::{Generation, Problem};
+use crate::config::{Config, Lists, PolicySource};
+use crate::ledger::{self, Commit, Ledger, LedgerError, Namespace, Op, PolicyOrigin, StoredPolicy};
 use crate::policy::{Engine, Policy, Source};
-use directory::Candidate;
-use sidecar::Sidecar;
+use outcome::{Outcome, Status};
+use places::{Before, InForce, Place, Wanted, Wish};
+use settle::Due;
+use shelf::{Places, Shelf};
+
+/// The most removed policies that are remembered.
+const REMOVED: usize = 16;
 
 /// A chain cannot be built: nothing that was in force before stands in for what is wrong.
 #[derive(Debug, thiserror::Error)]
@@ -26,9 +40,30 @@ pub enum BuildError {
     /// Policies that cannot be put in force.
     #[error("{}", .0.iter().map(|p| p.detail.as_str()).collect::<Vec<_>>().join("\n"))]
     Policies(Vec<Problem>),
+    /// Nobody can say which policies the directory holds.
+    #[error("the policy directory cannot be listed: {0}")]
+    Directory(String),
     /// The ledger cannot be asked for the last good bytes, or told of the new ones.
     #[error(transparent)]
     Ledger(#[from] LedgerError),
+}
+
+/// What becomes of a policy that cannot be put in force, and has no last good bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Manner {
+    /// The build fails: what cannot be loaded denies.
+    Strict,
+    /// It is left out, and told in [`Generation::problems`]: for commands through which nothing is called.
+    Tolerant,
+}
+
+/// Why a generation is built after another, beside that something changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Why {
+    /// What seems not to have changed is read again too: content decides.
+    pub again: bool,
+    /// An operator had a policy forgotten: what the ledger does not hold counts as last good no longer.
+    pub forgotten: bool,
 }
 
 /// Builds generations from configurations, one after the other.
@@ -37,49 +72,28 @@ pub struct Builder {
     ledger: Arc<dyn Ledger>,
     flags: Vec<(String, Lists)>,
     built: AtomicU64,
+    state: Mutex<State>,
+    statuses: ArcSwap<Vec<Status>>,
 }
 
-/// One place in the chain: what should be in force, and what was.
-struct Place {
-    name: String,
-    origin: PolicyOrigin,
-    file: String,
-    wanted: Result<Wanted, String>,
-    last_good: Option<Wanted>,
+/// What is remembered from one generation to the next.
+#[derive(Default)]
+struct State {
+    shelf: Shelf,
+    in_force: Vec<InForce>,
 }
 
-/// A component with everything the operator said about it.
-#[derive(Clone)]
-struct Wanted {
-    component: Bytes,
-    settings: Option<String>,
-    mode: Mode,
-    grants: Grants,
-    reuse: u32,
+/// What a place got, and why not what it should.
+#[derive(Default)]
+struct Got {
+    policy: Option<Arc<Policy>>,
+    /// The sidecar that came with it.
     sidecar: Option<String>,
-}
-
-impl Place {
-    fn source(&self, wanted: &Wanted) -> Source {
-        Source {
-            name: self.name.clone(),
-            origin: self.origin,
-            file: self.file.clone(),
-            component: wanted.component.clone(),
-            settings: wanted.settings.clone(),
-            mode: wanted.mode,
-            grants: wanted.grants.clone(),
-            reuse: wanted.reuse,
-        }
-    }
-
-    fn problem(&self, detail: String) -> Problem {
-        Problem {
-            policy: self.name.clone(),
-            detail,
-            last_good: self.last_good.is_some(),
-        }
-    }
+    /// Whether that is what was wanted.
+    wanted: bool,
+    /// Whether it is not the very policy that ran before.
+    loaded: bool,
+    reason: Option<String>,
 }
 
 impl Builder {
@@ -90,6 +104,8 @@ impl Builder {
             ledger,
             flags,
             built: AtomicU64::new(0),
+            state: Mutex::default(),
+            statuses: ArcSwap::default(),
         }
     }
 
@@ -98,331 +114,464 @@ impl Builder {
         &self.flags
     }
 
-    /// Reads and loads everything that `config` names and the policy directory holds. What fails is replaced by its
-    /// last good bytes and reported in [`Generation::problems`]; without such bytes the whole build fails.
-    pub async fn build(&self, config: &Config) -> Result<Arc<Generation>, BuildError> {
-        let stored = self.ledger.policies().await?;
-        let stored: BTreeMap<_, _> = stored
-            .into_iter()
-            .map(|policy| (policy.namespace.clone(), policy))
+    /// What became of each policy, in the chain's order, those that are in force no longer at the end.
+    pub fn statuses(&self) -> Arc<Vec<Status>> {
+        self.statuses.load_full()
+    }
+
+    /// Reads and loads everything that `config` names and the policy directory holds: the first generation. What fails
+    /// is replaced by its last good bytes and reported in [`Generation::problems`].
+    ///
+    /// # Errors
+    /// If the ledger cannot be used; with [`Manner::Strict`] also if something fails and has no last good bytes.
+    pub async fn build(
+        &self,
+        config: &Config,
+        manner: Manner,
+    ) -> Result<Arc<Generation>, BuildError> {
+        let mut state = self.state.lock().await;
+        let places = where_from(config);
+        // What was dropped in only just now is given the time to be whole.
+        loop {
+            match on_shelf(&mut state, {
+                let places = places.clone();
+                move |shelf| shelf.look(&places, Instant::now())
+            })
+            .await
+            {
+                Due::At(then) => tokio::time::sleep_until(then.into()).await,
+                Due::Never | Due::Now => break,
+            }
+        }
+        let now = Instant::now();
+        on_shelf(&mut state, move |shelf| shelf.read(false, now)).await;
+        if manner == Manner::Strict
+            && let Some(error) = state.shelf.unlisted()
+        {
+            return Err(BuildError::Directory(error.to_string()));
+        }
+        let stored = self.stored().await?;
+        let before = Before {
+            in_force: &[],
+            stored: Some(&stored),
+            forgetting: false,
+        };
+        let all = places::all(config, &self.flags, &state.shelf, now, &before);
+        let got = self.load(&all, &[]).await;
+        let problems = problems(&all, &got);
+        let fatal: Vec<_> = problems.iter().filter(|p| !p.last_good).cloned().collect();
+        if manner == Manner::Strict && !fatal.is_empty() {
+            return Err(BuildError::Policies(fatal));
+        }
+        self.keep(&all, &got, Some(&stored)).await?;
+        let statuses = all
+            .iter()
+            .zip(&got)
+            .map(|(place, got)| first_status(place, got, stored.get(&place.namespace())))
             .collect();
-        let mut places = self.configured(config, &stored);
-        let taken: BTreeSet<String> = places.iter().map(|place| place.name.clone()).collect();
-        places.extend(from_directory(config, &stored, &taken));
-        let mut problems = Vec::new();
-        let policies = self.load(&places, &mut problems).await?;
-        self.keep(&places, &policies, &stored).await?;
-        let id = self.built.fetch_add(1, Ordering::Relaxed) + 1;
-        Ok(Arc::new(Generation {
-            id,
-            policies,
+        self.statuses.store(Arc::new(statuses));
+        state.shelf.taken(now);
+        state.in_force = in_force(&got);
+        Ok(self.generation(&state.in_force, problems))
+    }
+
+    /// Looks whether anything changed that `config` names or the policy directory holds, and when it can be taken up.
+    pub async fn look(&self, config: &Config) -> Due {
+        let mut state = self.state.lock().await;
+        let places = where_from(config);
+        on_shelf(&mut state, move |shelf| shelf.look(&places, Instant::now())).await
+    }
+
+    /// Whether the configuration's file changed, and has settled since.
+    pub async fn has_new_config(&self) -> bool {
+        let state = self.state.lock().await;
+        state.shelf.has_new_config(Instant::now())
+    }
+
+    /// The configuration's file was read, and is in force as it is.
+    pub async fn heed_config(&self) {
+        let mut state = self.state.lock().await;
+        state.shelf.heed_config();
+    }
+
+    /// The generation after the one that was built last, if anything that is in force changes. A policy that fails
+    /// leaves what was in force of it in force, and one that never was is left out; [`Builder::statuses`] tells of both.
+    ///
+    /// # Errors
+    /// If the ledger cannot be used, or if `config` is new and a policy that it names, or that was in force before, can
+    /// not be in force under it. Then everything is as before.
+    pub async fn next(
+        &self,
+        config: &Config,
+        why: Why,
+    ) -> Result<Option<Arc<Generation>>, BuildError> {
+        let mut state = self.state.lock().await;
+        let places = where_from(config);
+        let now = Instant::now();
+        on_shelf(&mut state, move |shelf| {
+            shelf.look(&places, now);
+            shelf.read(why.again, now);
+        })
+        .await;
+        let mut stored = if why.forgotten {
+            Some(self.stored().await?)
+        } else {
+            None
+        };
+        let (all, got) = loop {
+            let before = Before {
+                in_force: &state.in_force,
+                stored: stored.as_ref(),
+                forgetting: why.forgotten,
+            };
+            let all = places::all(config, &self.flags, &state.shelf, now, &before);
+            let got = self.load(&all, &state.in_force).await;
+            // Another process may have had in force what never was in this one.
+            if stored.is_none() && got.iter().any(|got| got.policy.is_none()) {
+                stored = Some(self.stored().await?);
+                continue;
+            }
+            break (all, got);
+        };
+        let problems = problems(&all, &got);
+        let closed = |(place, got): (&Place, &Got)| {
+            let ran = state
+                .in_force
+                .iter()
+                .any(|one| one.policy.namespace() == &place.namespace());
+            got.policy.is_none()
+                && (place.origin != PolicyOrigin::Directory || (ran && !why.forgotten))
+        };
+        let fatal: Vec<_> = all
+            .iter()
+            .zip(&got)
+            .filter(|both| closed(*both))
+            .filter_map(|(place, got)| problem(place, got))
+            .collect();
+        if !fatal.is_empty() {
+            return Err(BuildError::Policies(fatal));
+        }
+        self.keep(&all, &got, stored.as_ref()).await?;
+        let before = self.statuses();
+        let statuses = next_statuses(&before, &all, &got);
+        for status in statuses.iter().filter(|now| {
+            let known = before
+                .iter()
+                .find(|known| known.is_at(now.origin, &now.name));
+            !known.is_some_and(|before| before.tells_as(now))
+        }) {
+            status.log();
+        }
+        self.statuses.store(Arc::new(statuses));
+        state.shelf.taken(now);
+        let next = in_force(&got);
+        let same = next.len() == state.in_force.len()
+            && next
+                .iter()
+                .zip(&state.in_force)
+                .all(|(a, b)| Arc::ptr_eq(&a.policy, &b.policy));
+        state.in_force = next;
+        Ok((!same).then(|| self.generation(&state.in_force, problems)))
+    }
+
+    fn generation(&self, in_force: &[InForce], problems: Vec<Problem>) -> Arc<Generation> {
+        Arc::new(Generation {
+            id: self.built.fetch_add(1, Ordering::Relaxed) + 1,
+            policies: in_force.iter().map(|one| one.policy.clone()).collect(),
             problems,
             recording: None,
-        }))
+        })
     }
 
-    fn configured(
-        &self,
-        config: &Config,
-        stored: &BTreeMap<Namespace, StoredPolicy>,
-    ) -> Vec<Place> {
-        let shipped = builtin::NAMES.map(|name| PolicyConfig {
-            name: name.to_owned(),
-            source: PolicySource::Builtin(name.to_owned()),
-            mode: Mode::Enforce,
-            settings: None,
-            grants: Grants::default(),
-            reuse: 1,
-        });
-        let policies = config.policies.as_deref().unwrap_or(&shipped);
-        policies
+    async fn stored(&self) -> Result<BTreeMap<Namespace, StoredPolicy>, LedgerError> {
+        let stored = self.ledger.policies().await?;
+        let by_namespace = stored.into_iter().map(|p| (p.namespace.clone(), p));
+        Ok(by_namespace.collect())
+    }
+
+    /// Loads what is wanted, then, for what fails, what was last good. What runs already is not loaded again.
+    async fn load(&self, places: &[Place], in_force: &[InForce]) -> Vec<Got> {
+        let mut got: Vec<Got> = places
             .iter()
-            .map(|policy| self.one_configured(config, policy, stored))
-            .collect()
-    }
-
-    fn one_configured(
-        &self,
-        config: &Config,
-        policy: &PolicyConfig,
-        stored: &BTreeMap<Namespace, StoredPolicy>,
-    ) -> Place {
-        let wanted = |component, settings| Wanted {
-            component,
-            settings,
-            mode: policy.mode,
-            grants: policy.grants.clone(),
-            reuse: policy.reuse,
-            sidecar: None,
+            .map(|place| Got {
+                reason: match &place.wanted {
+                    Wish::Is(_) => None,
+                    Wish::Refused(why) => Some(why.clone()),
+                    Wish::Changing => Some(format!(
+                        "policy `{}`: {} is still being written",
+                        place.name, place.file
+                    )),
+                },
+                ..Got::default()
+            })
+            .collect();
+        let wanted = |index: usize| match &places[index].wanted {
+            Wish::Is(wanted) => Some(wanted),
+            Wish::Refused(_) | Wish::Changing => None,
         };
-        match &policy.source {
-            PolicySource::Builtin(builtin) => Place {
-                name: policy.name.clone(),
-                origin: PolicyOrigin::Builtin,
-                file: format!("builtin:{builtin}"),
-                wanted: builtin::component(builtin)
-                    .ok_or_else(|| {
-                        format!(
-                            "policy `{}`: there is no `builtin:{builtin}`; there are {}",
-                            policy.name,
-                            builtin::NAMES.join(", ")
-                        )
-                    })
-                    .and_then(|component| {
-                        let settings = if builtin == builtin::ALLOW_DENY {
-                            builtin::allow_deny_settings(
-                                policy.settings.as_deref(),
-                                &config.servers,
-                                &self.flags,
-                            )
-                            .map_err(|e| format!("policy `{}`: its settings: {e}", policy.name))?
-                        } else {
-                            policy.settings.clone()
-                        };
-                        Ok(wanted(component, settings))
-                    }),
-                last_good: None,
-            },
-            PolicySource::File(path) => {
-                let namespace = Namespace::new(PolicyOrigin::Configuration, &policy.name);
-                let read = ownership::check(path)
-                    .map_err(|e| e.to_string())
-                    .and_then(|()| directory::read_whole(path).map_err(|e| e.to_string()))
-                    .map_err(|e| format!("policy `{}`: {e}", policy.name));
-                Place {
-                    name: policy.name.clone(),
-                    origin: PolicyOrigin::Configuration,
-                    file: path.display().to_string(),
-                    wanted: read.map(|component| wanted(component, policy.settings.clone())),
-                    last_good: stored
-                        .get(&namespace)
-                        .map(|last| wanted(last.component.clone(), policy.settings.clone())),
-                }
-            }
-        }
+        self.attempt(places, in_force, wanted, true, &mut got).await;
+        let last = |index: usize| places[index].last_good.as_ref();
+        self.attempt(places, in_force, last, false, &mut got).await;
+        got
     }
 
-    /// Loads what is wanted, then, for what fails, what was last good.
-    async fn load(
+    /// Fills the places that are still empty.
+    async fn attempt<'a>(
         &self,
         places: &[Place],
-        problems: &mut Vec<Problem>,
-    ) -> Result<Vec<Arc<Policy>>, BuildError> {
-        let mut loaded: Vec<Option<Arc<Policy>>> = places.iter().map(|_| None).collect();
-        let mut fatal = Vec::new();
-        let mut reasons: Vec<Option<String>> = vec![None; places.len()];
-        let first: Vec<usize> = (0..places.len())
-            .filter(|index| places[*index].wanted.is_ok())
-            .collect();
-        let sources = first
-            .iter()
-            .filter_map(|index| {
-                places[*index]
-                    .wanted
-                    .as_ref()
-                    .ok()
-                    .map(|w| places[*index].source(w))
-            })
-            .collect();
-        for (index, result) in first.iter().zip(self.engine.load(sources).await) {
-            match result {
-                Ok(policy) => loaded[*index] = Some(policy),
-                Err(error) => reasons[*index] = Some(error.to_string()),
-            }
-        }
+        in_force: &[InForce],
+        choice: impl Fn(usize) -> Option<&'a Wanted>,
+        wanted: bool,
+        got: &mut [Got],
+    ) {
+        let mut loading = Vec::new();
+        let mut sources = Vec::new();
         for (index, place) in places.iter().enumerate() {
-            if let Err(detail) = &place.wanted {
-                reasons[index] = Some(detail.clone());
-            }
-        }
-        let again: Vec<usize> = (0..places.len())
-            .filter(|index| loaded[*index].is_none() && places[*index].last_good.is_some())
-            .collect();
-        let sources = again
-            .iter()
-            .filter_map(|index| {
-                places[*index]
-                    .last_good
-                    .as_ref()
-                    .map(|w| places[*index].source(w))
-            })
-            .collect();
-        for (index, result) in again.iter().zip(self.engine.load(sources).await) {
-            if let Ok(policy) = result {
-                loaded[*index] = Some(policy);
-            }
-        }
-        for ((place, reason), policy) in places.iter().zip(reasons).zip(&loaded) {
-            if let Some(reason) = reason {
-                let problem = place.problem(reason);
-                if policy.is_some() {
-                    problems.push(problem)
-                } else {
-                    fatal.push(problem)
+            let Some(chosen) = choice(index).filter(|_| got[index].policy.is_none()) else {
+                continue;
+            };
+            let source = place.source(chosen);
+            let runs = in_force
+                .iter()
+                .find(|one| is_of(one.policy.source(), &source));
+            match runs {
+                Some(one) => got[index].fill(&one.policy, chosen, wanted, false),
+                None => {
+                    loading.push((index, chosen));
+                    sources.push(source);
                 }
             }
         }
-        if fatal.is_empty() {
-            Ok(loaded.into_iter().flatten().collect())
+        let loaded = if sources.is_empty() {
+            Vec::new()
         } else {
-            Err(BuildError::Policies(fatal))
+            self.engine.load(sources).await
+        };
+        for ((index, chosen), result) in loading.into_iter().zip(loaded) {
+            match result {
+                Ok(policy) => got[index].fill(&policy, chosen, wanted, true),
+                // Why the last good bytes cannot be loaded matters less than why they are needed.
+                Err(error) => {
+                    got[index].reason.get_or_insert_with(|| error.to_string());
+                }
+            }
         }
     }
 
-    /// Keeps the bytes of what is now in force and was not before.
+    /// Keeps the bytes of what is now in force and is not kept.
     async fn keep(
         &self,
         places: &[Place],
-        policies: &[Arc<Policy>],
-        stored: &BTreeMap<Namespace, StoredPolicy>,
-    ) -> Result<(), BuildError> {
+        got: &[Got],
+        stored: Option<&BTreeMap<Namespace, StoredPolicy>>,
+    ) -> Result<(), LedgerError> {
         let mut ops = Vec::new();
-        for (place, policy) in places.iter().zip(policies) {
-            let Ok(wanted) = &place.wanted else { continue };
-            if place.origin == PolicyOrigin::Builtin
-                || policy.source().component != wanted.component
-            {
+        for (place, got) in places.iter().zip(got) {
+            let Some(policy) = got.policy.as_ref().filter(|_| got.wanted) else {
+                continue;
+            };
+            // What ran before was kept then; only an operator who had it forgotten changes that.
+            if place.origin == PolicyOrigin::Builtin || !(got.loaded || stored.is_some()) {
                 continue;
             }
             let now = StoredPolicy {
                 namespace: policy.namespace().clone(),
                 file: place.file.clone(),
                 sha256: policy.sha256().to_owned(),
-                component: wanted.component.clone(),
-                sidecar: wanted.sidecar.clone(),
+                component: policy.source().component.clone(),
+                sidecar: got.sidecar.clone(),
             };
-            if stored.get(&now.namespace) != Some(&now) {
+            if stored.and_then(|stored| stored.get(&now.namespace)) != Some(&now) {
                 ops.push(Op::PolicyInForce(now));
             }
         }
         if !ops.is_empty() {
-            self.ledger
-                .commit(Commit {
-                    based_on: None,
-                    ops,
-                })
-                .await?;
+            self.ledger.commit(Commit::unconditional(ops)).await?;
         }
         Ok(())
     }
 }
 
-/// The directory's policies in file-name order, together with those that were in force from it and are gone.
-fn from_directory(
-    config: &Config,
-    stored: &BTreeMap<Namespace, StoredPolicy>,
-    taken: &BTreeSet<String>,
-) -> Vec<Place> {
-    let mut places: BTreeMap<String, Place> = BTreeMap::new();
-    for (namespace, last) in stored {
-        let Some(name) = namespace.as_str().strip_prefix("directory/") else {
-            continue;
-        };
-        let place = Place {
-            name: name.to_owned(),
-            origin: PolicyOrigin::Directory,
-            file: last.file.clone(),
-            wanted: Err(format!(
-                "policy `{name}`: {} is gone; the bytes that were last in force stay. Put the file back, or run \
-                 `witgate policy forget {name}`",
-                last.file
-            )),
-            last_good: from_stored(config, name, last),
-        };
-        places.insert(format!("{name}.wasm"), place);
+impl Got {
+    fn fill(&mut self, policy: &Arc<Policy>, chosen: &Wanted, wanted: bool, loaded: bool) {
+        self.policy = Some(policy.clone());
+        self.sidecar.clone_from(&chosen.sidecar);
+        self.wanted = wanted;
+        self.loaded = loaded;
     }
-    for candidate in directory::read(&config.policy_dir.path) {
-        let Candidate { name, file, .. } = &candidate;
-        let last_good = places
-            .remove(&format!("{name}.wasm"))
-            .and_then(|place| place.last_good);
-        let wanted = if taken.contains(name) {
-            Err(format!(
-                "policy `{name}` ({}): the configuration has a policy of that name; rename the file",
-                file.display()
-            ))
-        } else {
-            checked(config, &candidate, last_good.as_ref())
-        };
-        let place = Place {
-            name: name.clone(),
-            origin: PolicyOrigin::Directory,
-            file: file.display().to_string(),
-            wanted,
-            last_good,
-        };
-        places.insert(format!("{name}.wasm"), place);
-    }
-    places.into_values().collect()
 }
 
-fn from_stored(config: &Config, name: &str, last: &StoredPolicy) -> Option<Wanted> {
-    let sidecar = match &last.sidecar {
-        Some(text) => Sidecar::parse(text).ok()?,
-        None => Sidecar::default(),
-    };
-    Some(Wanted {
-        component: last.component.clone(),
-        settings: sidecar.settings,
-        mode: sidecar.mode,
-        grants: config
-            .policy_dir
-            .grants
-            .get(name)
-            .cloned()
-            .unwrap_or_default(),
-        reuse: sidecar.reuse,
-        sidecar: last.sidecar.clone(),
-    })
-}
-
-fn checked(
-    config: &Config,
-    candidate: &Candidate,
-    last_good: Option<&Wanted>,
-) -> Result<Wanted, String> {
-    let named = |detail: String| format!("policy `{}`: {detail}", candidate.name);
-    let (component, text) = candidate
-        .content
-        .as_ref()
-        .map_err(|e| named(e.to_string()))?;
-    if text.is_none() && last_good.is_some_and(|last| last.sidecar.is_some()) {
-        return Err(named(format!(
-            "its sidecar {} is gone; what was last in force stays. Put the sidecar back, or run `witgate policy \
-             forget {}` to take the file without one",
-            candidate.file.with_extension("toml").display(),
-            candidate.name
-        )));
-    }
-    let sidecar = match text {
-        Some(text) => Sidecar::parse(text).map_err(|e| {
-            named(format!(
-                "{}: {e}",
-                candidate.file.with_extension("toml").display()
-            ))
-        })?,
-        None => Sidecar::default(),
-    };
-    if let Some(expected) = &sidecar.sha256 {
-        let found = directory::sha256(component);
-        if !expected.eq_ignore_ascii_case(&found) {
-            return Err(named(format!(
-                "{} has SHA-256 {found}, its sidecar says {expected}; get the right file, or correct `sha256`",
-                candidate.file.display()
-            )));
+/// Works on the shelf where waiting for the disk holds up nobody.
+async fn on_shelf<T: Send + 'static>(
+    state: &mut State,
+    work: impl FnOnce(&mut Shelf) -> T + Send + 'static,
+) -> T {
+    let mut shelf = std::mem::take(&mut state.shelf);
+    let worked = tokio::task::spawn_blocking(move || {
+        let done = work(&mut shelf);
+        (shelf, done)
+    });
+    match worked.await.map_err(tokio::task::JoinError::try_into_panic) {
+        Ok((shelf, done)) => {
+            state.shelf = shelf;
+            done
         }
+        Err(Ok(panic)) => std::panic::resume_unwind(panic),
+        // The runtime ends, and with it whoever waits here.
+        Err(Err(_)) => std::future::pending().await,
     }
-    Ok(Wanted {
-        component: component.clone(),
-        settings: sidecar.settings,
-        mode: sidecar.mode,
-        grants: config
-            .policy_dir
-            .grants
-            .get(&candidate.name)
-            .cloned()
-            .unwrap_or_default(),
-        reuse: sidecar.reuse,
-        sidecar: text.clone(),
+}
+
+fn where_from(config: &Config) -> Places {
+    let named = config.policies.iter().flatten();
+    Places {
+        config: Some(config.expected_file()),
+        named: named
+            .filter_map(|policy| match &policy.source {
+                PolicySource::File(path) => Some(path.clone()),
+                PolicySource::Builtin(_) => None,
+            })
+            .collect(),
+        directory: config.policy_dir.path.clone(),
+    }
+}
+
+fn in_force(got: &[Got]) -> Vec<InForce> {
+    let in_force = got.iter().filter_map(|got| {
+        Some(InForce {
+            policy: got.policy.clone()?,
+            sidecar: got.sidecar.clone(),
+        })
+    });
+    in_force.collect()
+}
+
+/// Whether a policy that was loaded from one would be loaded from the other just the same.
+fn is_of(one: &Source, other: &Source) -> bool {
+    let bytes = |source: &Source| (source.component.as_ptr(), source.component.len());
+    one.name == other.name
+        && one.origin == other.origin
+        && one.file == other.file
+        && one.settings == other.settings
+        && one.mode == other.mode
+        && one.grants == other.grants
+        && one.reuse == other.reuse
+        && (bytes(one) == bytes(other) || one.component == other.component)
+}
+
+fn problems(places: &[Place], got: &[Got]) -> Vec<Problem> {
+    let both = places.iter().zip(got);
+    both.filter_map(|(place, got)| problem(place, got))
+        .collect()
+}
+
+fn problem(place: &Place, got: &Got) -> Option<Problem> {
+    Some(Problem {
+        policy: place.name.clone(),
+        detail: got.reason.clone()?,
+        last_good: got.policy.is_some(),
     })
+}
+
+/// A place's status, with an outcome of now.
+fn status(place: &Place, got: &Got, outcome: Outcome) -> Status {
+    Status {
+        name: place.name.clone(),
+        origin: place.origin,
+        file: place.file.clone(),
+        outcome,
+        since_ms: ledger::now_ms(),
+        problem: got.reason.clone(),
+        policy: got.policy.clone(),
+    }
+}
+
+/// How a place failed, if it did.
+fn failed(place: &Place, got: &Got) -> Option<Outcome> {
+    got.reason.as_ref()?;
+    Some(match place.wanted {
+        Wish::Changing => Outcome::Pending,
+        Wish::Is(_) | Wish::Refused(_) => Outcome::Rejected,
+    })
+}
+
+/// What a start found, against what was in force when the ledger was last told.
+fn first_status(place: &Place, got: &Got, stored: Option<&StoredPolicy>) -> Status {
+    let outcome = failed(place, got).unwrap_or_else(|| {
+        let as_stored = stored.map(|stored| {
+            got.policy.as_ref().map(|p| p.sha256()) == Some(&stored.sha256)
+                && got.sidecar == stored.sidecar
+        });
+        match as_stored {
+            None if place.origin == PolicyOrigin::Builtin => Outcome::Unchanged,
+            None => Outcome::Installed,
+            Some(true) => Outcome::Unchanged,
+            Some(false) => Outcome::Updated,
+        }
+    });
+    status(place, got, outcome)
+}
+
+/// What became of every place, and of those that are there no longer.
+fn next_statuses(before: &[Status], places: &[Place], got: &[Got]) -> Vec<Status> {
+    let here: Vec<_> = places
+        .iter()
+        .zip(got)
+        .map(|(place, got)| {
+            let known = before.iter().find(|status| {
+                status.is_at(place.origin, &place.name) && status.outcome != Outcome::Removed
+            });
+            next_status(known, place, got)
+        })
+        .collect();
+    let gone = before.iter().filter(|status| {
+        !here
+            .iter()
+            .any(|now: &Status| now.is_at(status.origin, &status.name))
+    });
+    // What never was in force and is gone is nothing to remember.
+    let removed = gone.filter_map(|status| match (status.outcome, &status.policy) {
+        (Outcome::Removed, _) => Some(status.clone()),
+        (_, Some(_)) => Some(Status {
+            outcome: Outcome::Removed,
+            since_ms: ledger::now_ms(),
+            problem: None,
+            policy: None,
+            ..status.clone()
+        }),
+        (_, None) => None,
+    });
+    let mut removed: Vec<_> = removed.collect();
+    removed.sort_by_key(|status| std::cmp::Reverse(status.since_ms));
+    removed.truncate(REMOVED);
+    here.into_iter().chain(removed).collect()
+}
+
+fn next_status(known: Option<&Status>, place: &Place, got: &Got) -> Status {
+    let ran = known.is_some_and(|status| status.policy.is_some());
+    let outcome = match failed(place, got) {
+        Some(outcome) => outcome,
+        None if got.loaded && ran => Outcome::Updated,
+        None if got.loaded => Outcome::Installed,
+        None => Outcome::Unchanged,
+    };
+    let now = status(place, got, outcome);
+    let Some(known) = known else { return now };
+    let same = match outcome {
+        Outcome::Rejected => {
+            !place.fresh && known.outcome == outcome && known.problem == now.problem
+        }
+        Outcome::Pending => known.outcome == outcome,
+        Outcome::Unchanged => !place.fresh && known.problem.is_none(),
+        Outcome::Installed | Outcome::Updated | Outcome::Removed => false,
+    };
+    if same {
+        Status {
+            policy: now.policy,
+            file: now.file,
+            ..known.clone()
+        }
+    } else {
+        now
+    }
 }

@@ -60,6 +60,7 @@ pub async fn observe(
 ) -> Result<Observed, LedgerError> {
     let mut snapshot = ledger.snapshot();
     let mut attempt = 0;
+    let mut monitored = true;
     loop {
         let view = View {
             snapshot: snapshot.clone(),
@@ -69,7 +70,7 @@ pub async fn observe(
         let view = generation.watched(&view);
         let catalogue = catalogue(reading, &snapshot, &server.name);
         let told = server.to_contract();
-        let answers = tell(generation, &view, &told, &catalogue).await;
+        let answers = tell(generation, &view, &told, &catalogue, monitored).await;
         let recorded = generation.is_recorded().then(|| Recorded {
             server: told,
             digest: catalogue.digest,
@@ -82,7 +83,7 @@ pub async fn observe(
         });
         let (ops, broken) = derive(generation, answers, reading, now_ms);
         let committed = match ops.is_empty() {
-            true => Ok(snapshot),
+            true => Ok(snapshot.clone()),
             false => {
                 let commit = Commit {
                     based_on: Some(snapshot.version),
@@ -109,6 +110,11 @@ pub async fn observe(
                 let pause = rand::random_range(0..u64::from(attempt.min(10)) + 1);
                 tokio::time::sleep(Duration::from_millis(pause)).await;
             }
+            // Whose verdicts do not bind must not close anything by wanting to keep too much.
+            Err(LedgerError::Refused(why)) if monitored && generation.monitors_inventory() => {
+                tracing::warn!("what policies that only monitor would keep is left out: {why}");
+                monitored = false;
+            }
             Err(error) => return Err(error),
         }
     }
@@ -117,16 +123,18 @@ pub async fn observe(
 /// What one policy, by its place in the chain, returns.
 type Returned = (usize, Result<Evaluated<Vec<Change>>, Failure>);
 
-/// Tells every recording policy, and has what each returns.
+/// Tells every recording policy, and has what each returns; `monitored`: also those whose verdicts do not bind.
 pub async fn tell(
     generation: &Generation,
     view: &View,
     server: &contract::Server,
     catalogue: &Catalogue,
+    monitored: bool,
 ) -> Vec<Returned> {
     let mut returned = Vec::new();
     for (place, policy) in generation.policies.iter().enumerate() {
-        if policy.hooks().inventory {
+        let asked = monitored || policy.source().mode == Mode::Enforce;
+        if policy.hooks().inventory && asked {
             let answer = policy.observe(view, server, catalogue).await;
             if let Err(failure) = &answer {
                 report(failure);

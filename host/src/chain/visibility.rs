@@ -12,12 +12,15 @@ use crate::chain::recording::About;
 use crate::config::Mode;
 use crate::mcp::{Item, ItemKey, ItemKind};
 use crate::policy::contract::{Context, Denial, Locked, Withheld as WithheldItem};
-use crate::policy::{Failure, Policy, View};
+use crate::policy::{Evaluated, Failure, Policy, View};
 use crate::tape::Mark;
 use crate::tape::record::{Listed, What};
 
 /// The code of a refusal that comes from a policy's failure.
 pub const POLICY_ERROR: &str = "policy_error";
+
+/// What the code of a verdict begins with that does not bind.
+pub const WOULD: &str = "would:";
 
 /// Why an item is withheld.
 #[derive(Debug, Clone, PartialEq)]
@@ -56,7 +59,10 @@ pub struct Visibility {
     pub revision: u64,
     /// Every item's status.
     statuses: HashMap<ItemKey, (Item, Status)>,
-    /// Whether no policy failed: only then may it be kept.
+    /// What policies whose verdicts do not bind would withhold of what is visible, and their codes.
+    would: HashMap<ItemKey, Vec<(Arc<str>, String)>>,
+    /// Whether the same question would have the same answer: no policy failed, asked the clock, or is one whose verdicts
+    /// are not kept. Only then may it serve more than who waited for it.
     pub complete: bool,
     /// The record of it, if it was recorded.
     mark: Option<Mark>,
@@ -71,6 +77,20 @@ impl Visibility {
     /// Whether an item is visible.
     pub fn shows(&self, key: &ItemKey) -> bool {
         matches!(self.get(key), Some((_, Status::Visible)))
+    }
+
+    /// The codes, for the audit, of policies that would withhold this item if their verdicts did bind.
+    pub fn would(&self, key: &ItemKey) -> &[(Arc<str>, String)] {
+        self.would.get(key).map_or(&[], Vec::as_slice)
+    }
+
+    /// The same of all items of a kind, each code once.
+    pub fn would_of(&self, kind: ItemKind) -> Vec<(Arc<str>, String)> {
+        let all = self.would.iter().filter(|(key, _)| key.kind == kind);
+        let mut codes: Vec<_> = all.flat_map(|(_, codes)| codes).cloned().collect();
+        codes.sort();
+        codes.dedup();
+        codes
     }
 
     /// The visible items of a kind, in no order.
@@ -112,6 +132,7 @@ impl Visibility {
             generation,
             revision,
             statuses,
+            would: HashMap::new(),
             complete: true,
             mark: None,
         }
@@ -131,7 +152,8 @@ impl Visibility {
 }
 
 /// Asks every policy about every item. A policy that fails withholds all of them, and so does one of `broken`: those
-/// that failed to record this reading.
+/// that failed to record this reading. What a policy says, or how it fails, that only monitors is noted and changes
+/// nothing else; what it would withhold it cannot surface either.
 pub async fn compute(
     generation: &Generation,
     view: &View,
@@ -144,10 +166,16 @@ pub async fn compute(
     let mut noted = generation.answers();
     let asked: Vec<_> = items.iter().map(convert::item).collect();
     let mut denials: Vec<Vec<(usize, Denial)>> = vec![Vec::new(); items.len()];
+    let mut would: Vec<Vec<(Arc<str>, String)>> = vec![Vec::new(); items.len()];
     let mut complete = true;
     if !items.is_empty() {
         for (place, policy) in generation.policies.iter().enumerate() {
             if policy.source().mode == Mode::Monitor {
+                if policy.hooks().list_filter {
+                    let answers = policy.filter(view, context, &asked).await;
+                    noted.note(place, &answers, |answers| withheld_by(answers));
+                    watch(policy, answers, &mut would);
+                }
                 continue;
             }
             let answers = match broken
@@ -161,6 +189,7 @@ pub async fn compute(
             noted.note(place, &answers, |answers| withheld_by(answers));
             match answers {
                 Ok(answers) => {
+                    complete &= answers.pure;
                     for (index, answer) in answers.value.into_iter().enumerate() {
                         if let Some(denial) = answer {
                             denials[index].push((place, denial));
@@ -208,10 +237,20 @@ pub async fn compute(
             (item.key.clone(), (item.clone(), status))
         })
         .collect();
+    let would = items
+        .iter()
+        .zip(would)
+        .filter(|(item, codes)| {
+            let status = statuses.get(&item.key).map(|(_, status)| status);
+            !codes.is_empty() && status == Some(&Status::Visible)
+        })
+        .map(|(item, codes)| (item.key.clone(), codes))
+        .collect();
     Visibility {
         generation: generation.id,
         revision: view.snapshot.revision,
         statuses,
+        would,
         complete,
         mark,
     }
@@ -223,6 +262,32 @@ fn withheld_by(answers: &[Option<Denial>]) -> Vec<(usize, Denial)> {
     answers
         .filter_map(|(index, denial)| Some((index, denial.clone()?)))
         .collect()
+}
+
+/// Notes what a policy would withhold whose verdicts do not bind. Its failure is one verdict about all items.
+fn watch(
+    policy: &Policy,
+    answers: Result<Evaluated<Vec<Option<Denial>>>, Failure>,
+    would: &mut [Vec<(Arc<str>, String)>],
+) {
+    let items = would.len();
+    let mut note = |index: usize, code: &str| {
+        let code = format!("{WOULD}{code}");
+        would[index].push((policy.name().clone(), code));
+    };
+    match answers {
+        Ok(answers) => {
+            for (index, answer) in answers.value.into_iter().enumerate() {
+                if let Some(denial) = answer {
+                    note(index, &denial.code);
+                }
+            }
+        }
+        Err(failure) => {
+            report(&failure);
+            (0..items).for_each(|index| note(index, POLICY_ERROR));
+        }
+    }
 }
 
 /// What may be told of each withheld item: the first policy's words, if every policy that withholds it has some.
@@ -281,7 +346,10 @@ async fn surfaced_by(
         return nothing;
     }
     match policy.surface(view, context, withheld).await {
-        Ok(answers) => answers.value,
+        Ok(answers) => {
+            *complete &= answers.pure;
+            answers.value
+        }
         Err(failure) => {
             *complete = false;
             report(&failure);

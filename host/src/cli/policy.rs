@@ -20,7 +20,6 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::{Context, Failed};
 use crate::mcp::escape;
-use crate::policy::Hooks;
 use crate::toolbox::Hook;
 
 /// See the policies in force; write, test and measure your own.
@@ -77,22 +76,6 @@ pub(super) async fn run(context: &Context, args: Args) -> Result<(), Failed> {
         Action::Schema { of } => schema::print(context, of),
         Action::Forget { name } => forget::forget(context, &name).await,
     }
-}
-
-/// The words of the hooks a policy exports, as the contract spells them.
-pub(super) fn hook_words(hooks: Hooks) -> Vec<&'static str> {
-    let all = [
-        (hooks.settings, "settings"),
-        (hooks.inventory, "inventory"),
-        (hooks.list_filter, "list-filter"),
-        (hooks.call_gate, "call-gate"),
-        (hooks.result_gate, "result-gate"),
-        (hooks.client_request_gate, "client-request-gate"),
-        (hooks.discovery_surface, "discovery-surface"),
-        (hooks.review, "review"),
-    ];
-    let exported = all.into_iter().filter(|(exported, _)| *exported);
-    exported.map(|(_, word)| word).collect()
 }
 
 /// A hook by its word.

@@ -1,7 +1,7 @@
 //! Whether the process lives, and whether calls can pass.
 //!
-//! Knows what closes the gate: a ledger that is not fresh, a policy that could not be put in force, an audit that cannot
-//! be written. Says which by name, and nothing that is secret.
+//! Knows what closes the gate: a ledger that is not fresh, an audit that cannot be written. Says which by name, and
+//! nothing that is secret.
 
 use http::{Method, Response, StatusCode};
 
@@ -16,12 +16,6 @@ pub fn troubles(host: &Host) -> Vec<String> {
     let mut found = Vec::new();
     if host.ledger.age() > MAX_LEDGER_AGE {
         found.push("ledger stale".to_owned());
-    }
-    for problem in &host.chain.current().problems {
-        // One whose last good bytes are in force judges as before; `witgate doctor` tells of it.
-        if !problem.last_good {
-            found.push(format!("policy {}", problem.policy));
-        }
     }
     if host.config.load().audit.required && host.audit.problem().is_some() {
         found.push("audit".to_owned());

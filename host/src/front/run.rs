@@ -14,10 +14,11 @@ use super::tls::install_provider;
 use super::{Front, FrontError, admin, server};
 use crate::audit::AuditError;
 use crate::config::{AuthConfig, HttpConfig};
+use crate::gate::Host;
 use crate::gate::host::now_ms;
 use crate::gate::serve::Gateway;
+use crate::gate::watch::Watching;
 use crate::gate::wrap::{Typed, open_audit, open_tape, resolve, stood_for_another};
-use crate::gate::{Host, watch};
 use crate::setup::Setup;
 
 /// Why clients over HTTP cannot be served.
@@ -101,12 +102,12 @@ pub async fn run(
     if by_token {
         serving.token = tokens::first(&*host.ledger, now_ms()).await?;
     }
-    let watching = tokio::spawn(watch::watch(host.clone(), file));
+    let watching = Watching::start(host.clone(), file);
     ready(&serving);
     let administering =
         admin.map(|(listener, _)| tokio::spawn(admin::serve(front.clone(), listener)));
     server::serve(front, listener, stop).await;
-    watching.abort();
+    watching.end().await;
     if let Some(administering) = administering {
         administering.abort();
     }

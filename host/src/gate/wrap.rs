@@ -11,7 +11,8 @@ use crate::config::{Config, ConfigError, Remote, Template, names};
 use crate::gate::names::{slug, slug_of_url};
 use crate::gate::serve::stdio;
 use crate::gate::session::io::{Ended, SessionError, run_on};
-use crate::gate::{Host, ServerEntry, watch};
+use crate::gate::watch::Watching;
+use crate::gate::{Host, ServerEntry};
 use crate::ledger::{Commit, LedgerError, Observer, Op, Snapshot, observers};
 use crate::setup::Setup;
 use crate::tape::{self, Tape};
@@ -263,9 +264,9 @@ pub async fn wrap(
     let host = Arc::new(Host::new(setup, audit).recording(tape));
     let observer = observer(&entry.name);
     let id = observer.id.clone();
-    let watching = tokio::spawn(watch::watch(host.clone(), file));
+    let watching = Watching::start(host.clone(), file);
     let ended = run(host.clone(), entry, observer).await;
-    watching.abort();
+    watching.end().await;
     let ends = Commit {
         based_on: None,
         ops: vec![Op::ObserverEnds { id }],

@@ -117,6 +117,10 @@ pub struct PolicyReport {
     pub enforced: bool,
     /// Whether older bytes are in force than its file should give.
     pub last_good: bool,
+    /// What came of its latest change.
+    pub outcome: &'static str,
+    /// How many running gates have the same bytes in force.
+    pub gates: usize,
 }
 
 /// The audit.

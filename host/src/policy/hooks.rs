@@ -253,13 +253,14 @@ impl Policy {
     }
 
     fn failure(&self, hook: &'static str, kind: FailureKind, detail: &str) -> Failure {
-        self.counters.failure(kind);
-        Failure {
+        let failure = Failure {
             policy: self.name.clone(),
             hook,
             kind,
             detail: detail.to_owned(),
-        }
+        };
+        self.counters.failure(&failure);
+        failure
     }
 }
 

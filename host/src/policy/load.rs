@@ -19,8 +19,8 @@ use super::{Counters, FailureKind, LoadCause, LoadError, Policy, Source, Witness
 use crate::ledger::Namespace;
 use crate::mcp::escape::visible_cut;
 
-/// The largest component, bytes: one that brings Python is half of it.
-const MAX_COMPONENT: usize = 64 << 20;
+/// The largest component, bytes: one that brings Python is about half of it.
+pub const MAX_COMPONENT: usize = 64 << 20;
 
 /// A component that may become a policy.
 pub(super) struct Candidate {

@@ -258,7 +258,8 @@ impl Side {
             items: items.to_vec(),
             labels: observed.labels.clone(),
         };
-        let answers = observe::tell(&self.generation, view, &observed.server, &catalogue).await;
+        let answers =
+            observe::tell(&self.generation, view, &observed.server, &catalogue, true).await;
         let mut broken = Vec::new();
         for (place, answer) in &answers {
             match answer {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::figures::{LimitsJson, grouped, micros};
 use super::subject::{Opened, Settings, not_loaded, open};
-use super::{hook_parser, hook_words, lines};
+use super::{hook_parser, lines};
 use crate::cli::{Context, Failed, output};
 use crate::toolbox::bench::{self, Figures, Row};
 use crate::toolbox::{self, Case, Hook};
@@ -122,7 +122,7 @@ fn inputs(args: &Args, exported: crate::policy::Hooks) -> Result<Vec<(String, Ca
             "nothing_to_measure",
             format!(
                 "the component has no hook that this asks for; it exports {}",
-                hook_words(exported).join(", ")
+                exported.words().join(", ")
             ),
         ));
     }

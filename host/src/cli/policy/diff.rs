@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
+use sha2::{Digest as _, Sha256};
 
 use super::subject::{beside, settings_of};
 use super::{lines, read};
 use crate::chain::Generation;
-use crate::chain::build::directory::sha256;
 use crate::cli::{Context, Failed, replay as told};
 use crate::config::{Config, Mode};
 use crate::ledger::PolicyOrigin;
@@ -92,7 +92,7 @@ pub(super) async fn diff(context: &Context, args: &Args) -> Result<(), Failed> {
 fn place(args: &Args, old: &Bytes) -> Result<Place, Failed> {
     let chains = replay::chains(&args.tape)?;
     let policies = || chains.iter().rev().flat_map(|chain| &chain.policies);
-    let (digest, name) = (sha256(old), stem(&args.old));
+    let (digest, name) = (hex::encode(Sha256::digest(old)), stem(&args.old));
     let found = policies()
         .find(|policy| policy.sha256 == digest)
         .or_else(|| policies().find(|policy| policy.name == name));

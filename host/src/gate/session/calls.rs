@@ -67,6 +67,7 @@ pub(super) struct Reached {
     digest: Option<Digest>,
     status: Option<Status>,
     target: Option<String>,
+    would: Vec<(Arc<str>, String)>,
 }
 
 impl Core {
@@ -217,6 +218,7 @@ impl Core {
                 digest: Some(item.digest),
                 status: Some(status.clone()),
                 target: target.uri.clone(),
+                would: visibility.would(&key).to_vec(),
             });
         }
         if target.kind != ItemKind::Resource {
@@ -231,6 +233,7 @@ impl Core {
                 digest,
                 status: Some(Status::Visible),
                 target: Some(target.key().to_owned()),
+                would: visibility.would(key).to_vec(),
             });
         }
         // No policy has seen what only a result handed out, so standing is judged here.
@@ -241,6 +244,7 @@ impl Core {
             digest: None,
             status: None,
             target: Some(target.key().to_owned()),
+            would: Vec::new(),
         })
     }
 
@@ -292,6 +296,7 @@ impl Core {
             name: target.name.to_string(),
             item: Some((reached.kind, reached.name)),
             digest: reached.digest,
+            would: reached.would,
         });
         (context, reached.status)
     }

@@ -152,6 +152,7 @@ impl Core {
             }
         };
         if !matches!(self.close(id), Some(Open::Cancelled)) {
+            self.record_described("initialize");
             self.answer(id, None, line);
         }
         self.phase = Phase::Answered;

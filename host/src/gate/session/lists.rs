@@ -80,7 +80,7 @@ impl Core {
             return;
         }
         if let Some(refused) = self.cannot_judge() {
-            self.record_list(&ask, Outcome::Error);
+            self.record_list(&ask, kind, Outcome::Error);
             self.fail(&ask.id, INTERNAL_ERROR, &refused.reason);
             return;
         }
@@ -94,11 +94,11 @@ impl Core {
             && let Some((error, _)) = self.reads.failure(kind)
         {
             let error = error.clone();
-            self.fail_list(&ask, &error, withheld);
+            self.fail_list(&ask, kind, &error, withheld);
             return;
         }
         if withheld {
-            self.record_list(&ask, Outcome::Allowed);
+            self.record_list(&ask, kind, Outcome::Allowed);
             self.close(&ask.id);
             let empty = if self.is_stateless() {
                 let cached = "\"ttlMs\":0,\"cacheScope\":\"private\"";
@@ -125,8 +125,8 @@ impl Core {
         }
     }
 
-    fn fail_list(&mut self, ask: &Ask, error: &ReadingError, withheld: bool) {
-        self.record_list(ask, Outcome::Error);
+    fn fail_list(&mut self, ask: &Ask, kind: ItemKind, error: &ReadingError, withheld: bool) {
+        self.record_list(ask, kind, Outcome::Error);
         match error {
             // The server's own error is the server's answer, where it has a voice.
             ReadingError::Server { line, id } if !withheld => {
@@ -156,7 +156,7 @@ impl Core {
         if cursor.is_none()
             && let Some((line, id)) = &list.absent
         {
-            self.record_list(ask, Outcome::Allowed);
+            self.record_list(ask, kind, Outcome::Allowed);
             self.close(&ask.id);
             self.answer_under(&ask.id, line, id);
             return;
@@ -167,7 +167,7 @@ impl Core {
             self.fail(&ask.id, INVALID_PARAMS, reason);
             return;
         };
-        self.record_list(ask, Outcome::Allowed);
+        self.record_list(ask, kind, Outcome::Allowed);
         visibility.given();
         let form = self.is_stateless().then(|| self.is_nameless());
         let spliced = self

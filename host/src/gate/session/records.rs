@@ -8,6 +8,7 @@ use super::calls::outcome_of;
 use super::{Ask, CallContext, Core};
 use crate::audit::{Outcome, Record};
 use crate::chain::Refused;
+use crate::mcp::ItemKind;
 
 /// The longest method that is recorded, characters.
 const MAX_METHOD: usize = 200;
@@ -36,9 +37,28 @@ impl Core {
         self.host.audit.record(self.record(method, verdict));
     }
 
-    /// A list.
-    pub(super) fn record_list(&self, ask: &Ask, verdict: Outcome) {
-        self.host.audit.record(self.record(&ask.name, verdict));
+    /// A list of items of this kind. One that is answered says which policies would cut it.
+    pub(super) fn record_list(&self, ask: &Ask, kind: ItemKind, verdict: Outcome) {
+        let mut record = self.record(&ask.name, verdict);
+        record.codes = self.would_withhold(kind, verdict);
+        self.host.audit.record(record);
+    }
+
+    /// The server's self-description, if a policy would withhold it: `initialize` is no decision otherwise.
+    pub(super) fn record_described(&self, method: &str) {
+        let codes = self.would_withhold(ItemKind::SelfDescription, Outcome::Allowed);
+        if !codes.is_empty() {
+            let mut record = self.record(method, Outcome::Allowed);
+            record.codes = codes;
+            self.host.audit.record(record);
+        }
+    }
+
+    fn would_withhold(&self, kind: ItemKind, verdict: Outcome) -> Vec<(Arc<str>, String)> {
+        match &self.visibility {
+            Some(visibility) if verdict == Outcome::Allowed => visibility.would_of(kind),
+            _ => Vec::new(),
+        }
     }
 
     /// A call that went on.
@@ -50,7 +70,8 @@ impl Core {
         micros: Vec<(Arc<str>, u32)>,
     ) {
         let mut record = self.record_of(&ask.name, context, Outcome::Allowed);
-        record.codes = codes;
+        record.codes.clone_from(&context.would);
+        record.codes.extend(codes);
         record.micros = micros;
         self.host.audit.record(record);
     }
@@ -73,8 +94,10 @@ impl Core {
                 ..self.record(&ask.name, verdict)
             },
         };
-        record.codes.clone_from(&refused.codes);
-        if record.codes.is_empty() {
+        let would = context.map(|context| context.would.as_slice());
+        record.codes = would.unwrap_or_default().to_vec();
+        record.codes.extend_from_slice(&refused.codes);
+        if refused.codes.is_empty() {
             record.codes.push(("witgate".into(), refused.code.clone()));
         }
         record.decided_by.clone_from(&refused.decided_by);

@@ -149,6 +149,8 @@ pub(super) struct CallContext {
     pub(super) name: String,
     pub(super) item: Option<(ItemKind, Arc<str>)>,
     pub(super) digest: Option<Digest>,
+    /// Codes of policies that would withhold the item if their verdicts did bind.
+    pub(super) would: Vec<(Arc<str>, String)>,
 }
 
 /// A request of the host's own that the server has.

@@ -174,7 +174,7 @@ impl Core {
             self.fail(&ask.id, INTERNAL_ERROR, "the server's answer is malformed");
             return;
         };
-        self.record_list(&ask, Outcome::Allowed);
+        self.record_list(&ask, ItemKind::SelfDescription, Outcome::Allowed);
         self.close(&ask.id);
         self.reply(&ask.id, reply::result(ask.id.raw(), &answer));
     }

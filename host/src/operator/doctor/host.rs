@@ -1,14 +1,16 @@
 //! Configuration, ledger, policies, audit.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{AuditReport, ConfigReport, LedgerReport, PolicyReport, Report, TapeReport, Visit};
 use crate::audit;
-use crate::chain::build::{BuildError, Builder};
+use crate::chain::build::outcome::{Outcome, Status};
+use crate::chain::build::{Builder, Manner, directory};
 use crate::chain::ownership;
 use crate::config::{Config, Mode, PolicySource};
-use crate::ledger::{self, Ledger, LedgerError, OpenMode};
+use crate::ledger::{self, Ledger, LedgerError, OpenMode, PolicyOrigin};
+use crate::operator::policies::{PolicyView, of_gates};
 use crate::policy::{Engine, Policy};
 use crate::setup::{self, Places};
 use crate::tape;
@@ -136,7 +138,7 @@ pub(super) async fn policies(
     ledger: &Arc<dyn Ledger>,
     report: &mut Report,
 ) -> Vec<Arc<Policy>> {
-    directory(config, report);
+    policy_dir(config, report);
     shipped(config, report);
     let engine = match Engine::new(setup::engine_options(config, places)) {
         Ok(engine) => engine,
@@ -146,15 +148,8 @@ pub(super) async fn policies(
         }
     };
     let builder = Builder::new(engine, Arc::clone(ledger), Vec::new());
-    let generation = match builder.build(config).await {
+    let generation = match builder.build(config, Manner::Tolerant).await {
         Ok(generation) => generation,
-        Err(BuildError::Policies(problems)) => {
-            for problem in problems {
-                let mend = "mend or remove the file; no gate starts until then";
-                report.error(problem.detail, problem.policy, mend);
-            }
-            return Vec::new();
-        }
         Err(error) => {
             report.error(
                 error.to_string(),
@@ -164,34 +159,93 @@ pub(super) async fn policies(
             return Vec::new();
         }
     };
-    for problem in &generation.problems {
-        let mend = if problem.last_good {
-            format!(
-                "mend the file, or run `witgate policy forget {}`; until then its last good bytes stay in force",
-                problem.policy
-            )
-        } else {
-            "mend or remove the file".to_owned()
+    let running = of_gates(config, &ledger.snapshot());
+    for status in &*builder.statuses() {
+        tell(status, report);
+        let Some(policy) = &status.policy else {
+            continue;
         };
-        report.error(problem.detail.clone(), problem.policy.clone(), mend);
-    }
-    for policy in &generation.policies {
-        let source = policy.source();
-        let problem = generation.problems.iter().find(|p| p.policy == source.name);
         report.policies.push(PolicyReport {
-            name: source.name.clone(),
-            origin: source.origin.word(),
-            file: source.file.clone(),
+            name: status.name.clone(),
+            origin: status.origin.word(),
+            file: status.file.clone(),
             sha256: policy.sha256().to_owned(),
-            enforced: source.mode == Mode::Enforce,
-            last_good: problem.is_some_and(|problem| problem.last_good),
+            enforced: policy.source().mode == Mode::Enforce,
+            last_good: status.last_good(),
+            outcome: status.outcome.word(),
+            gates: running
+                .iter()
+                .flat_map(|running| &running.all)
+                .filter(|view| is_same(view, status.origin, policy))
+                .map(|view| view.gates)
+                .sum(),
         });
+    }
+    for view in running.iter().flat_map(|running| &running.all) {
+        failing(view, report);
     }
     generation.policies.clone()
 }
 
+/// Tells of a policy that is not in force as it should be.
+fn tell(status: &Status, report: &mut Report) {
+    let Some(problem) = &status.problem else {
+        return;
+    };
+    let pending = status.outcome == Outcome::Pending;
+    let mend = match (status.last_good(), pending) {
+        (true, true) => "wait until it is whole; until then its last good bytes stay in force".to_owned(),
+        (true, false) => format!(
+            "mend the file, or run `witgate policy forget {}`; until then its last good bytes stay in force",
+            status.name
+        ),
+        (false, _) => {
+            "mend or remove the file; a running gate goes on without it, and no gate starts until then".to_owned()
+        }
+    };
+    if pending && status.last_good() {
+        report.warn(problem.clone(), status.name.clone(), mend);
+    } else {
+        report.error(problem.clone(), status.name.clone(), mend);
+    }
+}
+
+/// Whether a running gate has the same bytes in force under the same name.
+fn is_same(view: &PolicyView, origin: PolicyOrigin, policy: &Policy) -> bool {
+    let sha256 = view.told.in_force.as_ref().map(|one| &*one.sha256);
+    view.told.origin == origin.word()
+        && view.told.name == **policy.name()
+        && sha256 == Some(policy.sha256())
+}
+
+/// Warns of a policy that failed in a gate that runs.
+fn failing(view: &PolicyView, report: &mut Report) {
+    let Some(one) = &view.told.in_force else {
+        return;
+    };
+    if one.did.failures.is_empty() {
+        return;
+    }
+    let failures = one.did.failures.iter();
+    let counts: Vec<_> = failures
+        .map(|(how, count)| format!("{how} {count}"))
+        .collect();
+    let last = one.did.last_failure.as_ref();
+    let last = last.map_or_else(String::new, |last| format!("; the latest in {}", last.what));
+    let denies = if one.mode == Mode::Monitor.word() {
+        "which changes nothing, since it only monitors"
+    } else {
+        "which denied what it was asked about"
+    };
+    report.warn(
+        format!("it failed in running gates ({}), {denies}{last}", counts.join(", ")),
+        view.told.name.clone(),
+        "correct the policy; raise `hook_ms` or `policy_memory_bytes` under [limits] if it is merely slow or large",
+    );
+}
+
 /// Whoever can write to the directory decides for the agent.
-fn directory(config: &Config, report: &mut Report) {
+fn policy_dir(config: &Config, report: &mut Report) {
     let path = &config.policy_dir.path;
     if !path.exists() {
         return;
@@ -199,6 +253,28 @@ fn directory(config: &Config, report: &mut Report) {
     if let Err(error) = ownership::check(path) {
         let mend = "see the message; no file of it is taken up until then";
         report.error(error.to_string(), path.display().to_string(), mend);
+    }
+    match directory::list(path) {
+        Ok(files) => alone(path, &files, report),
+        Err(error) => {
+            let mend = "make it readable for you; no gate starts until then";
+            report.error(error.to_string(), path.display().to_string(), mend);
+        }
+    }
+}
+
+/// Warns of sidecars beside which no component stands.
+fn alone(path: &Path, files: &[PathBuf], report: &mut Report) {
+    for entry in path.read_dir().into_iter().flatten().flatten() {
+        let sidecar = entry.path();
+        let is_sidecar = sidecar.extension().is_some_and(|end| end == "toml");
+        if is_sidecar && !files.contains(&sidecar.with_extension("wasm")) {
+            report.warn(
+                "no component of its name stands beside it",
+                sidecar.display().to_string(),
+                "put the component there, or remove the file",
+            );
+        }
     }
 }
 
