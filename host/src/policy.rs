@@ -17,7 +17,7 @@ mod load;
 mod pool;
 mod shape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod ticker;
 mod wasi;
 mod witness;

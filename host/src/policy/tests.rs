@@ -5,7 +5,7 @@ mod compiled;
 mod golden;
 mod golden_languages;
 #[path = "../../../tests/support/hostile.rs"]
-mod hostile;
+pub(crate) mod hostile;
 mod imports;
 mod loading;
 mod misbehaving;

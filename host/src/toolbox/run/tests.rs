@@ -5,11 +5,9 @@ use serde_json::json;
 use super::*;
 use crate::config::Mode;
 use crate::ledger::PolicyOrigin;
+use crate::policy::tests::hostile;
 use crate::policy::{EngineOptions, PolicyLimits};
 use crate::toolbox::{differences, read, reuse};
-
-#[path = "../../../../tests/support/hostile.rs"]
-mod hostile;
 
 const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/v0_1_1_rust.wasm");
 
