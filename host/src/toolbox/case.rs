@@ -4,6 +4,7 @@
 
 mod expect;
 mod parts;
+mod records;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -75,7 +76,7 @@ pub enum Input {
 }
 
 /// The keys that some hooks take and others do not, and which.
-const TAKEN: [(&str, &[Hook]); 8] = [
+const TAKEN: [(&str, &[Hook]); 9] = [
     (
         "context",
         &[
@@ -88,6 +89,7 @@ const TAKEN: [(&str, &[Hook]); 8] = [
         ],
     ),
     ("items", &[Hook::Inventory, Hook::ListFilter]),
+    ("catalogue", &[Hook::Inventory]),
     ("call", &[Hook::CallGate, Hook::ResultGate]),
     ("outcome", &[Hook::ResultGate]),
     ("request", &[Hook::ClientRequestGate]),
@@ -237,11 +239,7 @@ fn input(object: &Object<'_>, hook: Hook, parts: &mut Parts) -> Result<Input, Ca
 
 /// What to do about a key that another hook's cases have.
 fn elsewhere(key: &str, hook: Hook) -> Option<String> {
-    let takers: &[Hook] = if key == "catalogue" {
-        &[Hook::Inventory]
-    } else {
-        TAKEN.iter().find(|(taken, _)| *taken == key)?.1
-    };
+    let (_, takers) = TAKEN.iter().find(|(taken, _)| *taken == key)?;
     let words: Vec<_> = takers.iter().map(|hook| hook.word()).collect();
     Some(format!(
         "remove it; {} is not given it, but {} is",

@@ -2,7 +2,7 @@
 //!
 //! Knows how a case becomes a call of a hook, and what is seen while it runs. Compares nothing.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -44,6 +44,8 @@ pub struct Ran {
     pub trouble: Option<Trouble>,
     /// Its log and its memory.
     pub seen: Seen,
+    /// What it counted, by name.
+    pub counted: BTreeMap<String, u64>,
 }
 
 /// Why a hook gave no answer.
@@ -154,13 +156,18 @@ impl Subject {
         // A gate has instances ready too.
         policy.refill().await;
         let view = world::view(case, policy.namespace());
+        let before = policy.counted();
         let started = Instant::now();
         let answer = call(&policy, &case.input, &view).await;
         let took = started.elapsed();
         let seen = self.witness.take();
-        match answer {
+        let ran = match answer {
             Ok(answer) => Ran::answered(case, answer.as_ref(), took, seen),
             Err(failure) => Ran::trouble(failure.into(), took, seen),
+        };
+        Ran {
+            counted: more(&before, policy.counted()),
+            ..ran
         }
     }
 
@@ -197,6 +204,7 @@ impl Ran {
             changes: changes.map(|changes| changes.iter().map(found::change).collect()),
             trouble: None,
             seen,
+            counted: BTreeMap::new(),
         }
     }
 
@@ -213,8 +221,18 @@ impl Ran {
             changes: None,
             trouble: Some(trouble),
             seen,
+            counted: BTreeMap::new(),
         }
     }
+}
+
+/// How much more each counter has than before.
+fn more(before: &BTreeMap<String, u64>, after: BTreeMap<String, u64>) -> BTreeMap<String, u64> {
+    let grown = after.into_iter().map(|(name, sum)| {
+        let was = before.get(&name).copied().unwrap_or_default();
+        (name, sum.saturating_sub(was))
+    });
+    grown.filter(|(_, more)| *more > 0).collect()
 }
 
 fn unloaded(error: LoadError) -> Trouble {

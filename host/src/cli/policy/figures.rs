@@ -59,8 +59,10 @@ pub(super) fn time(time: Duration) -> String {
 pub(super) fn micros(micros: f64) -> String {
     if micros < 100.0 {
         format!("{micros:.1} µs")
-    } else if micros < 10_000.0 {
+    } else if micros < 1_000.0 {
         format!("{micros:.0} µs")
+    } else if micros < 100_000.0 {
+        format!("{:.1} ms", micros / 1e3)
     } else if micros < 10_000_000.0 {
         format!("{:.0} ms", micros / 1e3)
     } else {
@@ -81,10 +83,10 @@ mod tests {
     fn numbers_are_read_at_a_glance() {
         let numbers = [0, 12, 123, 1_234, 67_108_864].map(grouped);
         assert_eq!(numbers, ["0", "12", "123", "1,234", "67,108,864"]);
-        let times = [1.64, 99.96, 412.3, 9_999.0, 84_000.0, 12_300_000.0].map(micros);
+        let times = [1.64, 99.96, 412.3, 4_545.0, 500_000.0, 12_300_000.0].map(micros);
         assert_eq!(
             times,
-            ["1.6 µs", "100.0 µs", "412 µs", "9999 µs", "84 ms", "12 s"]
+            ["1.6 µs", "100.0 µs", "412 µs", "4.5 ms", "500 ms", "12 s"]
         );
     }
 }

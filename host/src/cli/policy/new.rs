@@ -16,9 +16,9 @@ pub(super) struct Args {
     /// The language to write it in
     #[arg(long, value_parser = PossibleValuesParser::new(project::languages()))]
     lang: String,
-    /// The folder in which the project's folder is made
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    dir: PathBuf,
+    /// The folder in which the project's folder is made [default: this one]
+    #[arg(long, value_name = "DIR")]
+    dir: Option<PathBuf>,
 }
 
 /// What was written, for machines.
@@ -31,7 +31,8 @@ struct WrittenJson<'a> {
 
 /// Writes a project.
 pub(super) fn new(context: &Context, args: &Args) -> Result<(), Failed> {
-    let written = project::write(&args.lang, &args.name, &args.dir)?;
+    let dir = args.dir.clone().unwrap_or_default();
+    let written = project::write(&args.lang, &args.name, &dir)?;
     let folder = written.folder.display().to_string();
     if context.out.is_json() {
         return context.out.value(&WrittenJson {

@@ -1,5 +1,6 @@
 //! `witgate policy run`: one hook on one input, and all that can be seen of it.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use serde::Serialize;
@@ -44,6 +45,8 @@ struct RanJson {
     log: Vec<LogJson>,
     /// How many more messages it wrote than the host takes of one hook.
     log_dropped: u32,
+    /// What it counted by the `metrics` import.
+    counters: BTreeMap<String, u64>,
     limits: LimitsJson,
 }
 
@@ -82,6 +85,7 @@ impl RanJson {
             trouble: ran.trouble.as_ref().map(Trouble::to_string),
             log: ran.seen.log.iter().map(LogJson::from).collect(),
             log_dropped: ran.seen.dropped,
+            counters: ran.counted.clone(),
             limits: LimitsJson::new(&opened.limits),
         }
     }
@@ -133,6 +137,11 @@ fn text(opened: &Opened, case: &Case, ran: &Ran) -> Result<String, Failed> {
         for change in changes {
             text.push(format!("           {}", change_text(change)));
         }
+    }
+    if !ran.counted.is_empty() {
+        let counters = ran.counted.iter();
+        let counters: Vec<_> = counters.map(|(name, by)| format!("{name} +{by}")).collect();
+        text.push(format!("counters   {}", counters.join(", ")));
     }
     if ran.seen.log.is_empty() {
         text.push("log        nothing".to_owned());

@@ -1,19 +1,19 @@
-//! The parts that hooks are given: items, calls, contexts, and what else the contract has records for.
+//! The parts that hooks are given: items, calls, and what else holds definitions.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::super::reader::{CaseError, Value};
+use super::records::{
+    Labels, action, caller, defined_name, denial, labels, optional_digest, server,
+};
 use crate::chain::convert;
 use crate::mcp::digest::{catalogue_digest, digest};
 use crate::mcp::uri::normal_form;
 use crate::mcp::{Digest, ItemKind};
 use crate::policy::contract::{
-    Action, Call, Caller, Catalogue, ClientRequest, Context, Decision, Denial, Item, Server,
-    Standing, Withheld,
+    Call, Catalogue, ClientRequest, Context, Decision, Item, Server, Withheld,
 };
-
-type Labels = Vec<(String, String)>;
 
 /// Reads parts, and keeps the definitions that come with them.
 pub(super) struct Parts {
@@ -35,34 +35,6 @@ const KINDS: [(&str, ItemKind); 5] = [
     ("resource-template", ItemKind::ResourceTemplate),
     ("self-description", ItemKind::SelfDescription),
 ];
-
-const ACTIONS: [(&str, Plain); 5] = [
-    ("approve", Plain::Approve),
-    ("approve-also", Plain::ApproveAlso),
-    ("revoke", Plain::Revoke),
-    ("block", Plain::Block),
-    ("unblock", Plain::Unblock),
-];
-
-/// The actions of the contract that need no more than their word.
-#[derive(Clone, Copy)]
-enum Plain {
-    Approve,
-    ApproveAlso,
-    Revoke,
-    Block,
-    Unblock,
-}
-
-/// The member of a definition that names its item.
-const fn naming(kind: ItemKind) -> Option<&'static str> {
-    match kind {
-        ItemKind::Tool | ItemKind::Prompt => Some("name"),
-        ItemKind::Resource => Some("uri"),
-        ItemKind::ResourceTemplate => Some("uriTemplate"),
-        ItemKind::SelfDescription => None,
-    }
-}
 
 impl Parts {
     pub(super) fn new(now_ms: u64) -> Self {
@@ -308,120 +280,4 @@ impl Parts {
         object.done()?;
         Ok(decision)
     }
-}
-
-/// The name that a definition gives its item.
-fn defined_name(kind: ItemKind, definition: &Value<'_>) -> Result<String, CaseError> {
-    let object = definition.object()?;
-    let Some(key) = naming(kind) else {
-        return Ok(String::new());
-    };
-    match object.peek(key) {
-        Some(name) => name.text(),
-        None => Err(definition.error(&format!("of a {kind} needs `{key}`, which names it"))),
-    }
-}
-
-fn optional_digest(value: &Value<'_>) -> Result<Option<Digest>, CaseError> {
-    let text = value.text()?;
-    if text.is_empty() {
-        return Ok(None);
-    }
-    let digest = text.parse();
-    digest.map(Some).map_err(|_| {
-        value.error(
-            "is no digest: write `1:` and 64 lower-case hexadecimal digits, or give the definition",
-        )
-    })
-}
-
-fn server(value: Option<Value<'_>>) -> Result<Server, CaseError> {
-    let mut server = Server {
-        name: "server".to_owned(),
-        standing: Standing::Trusted,
-        labels: Labels::new(),
-    };
-    if let Some(value) = value {
-        let object = value.object()?;
-        if let Some(name) = object.get("name") {
-            server.name = name.some_text()?;
-        }
-        if let Some(standing) = object.get("standing") {
-            server.standing = standing.word(&[
-                ("trusted", Standing::Trusted),
-                ("quarantined", Standing::Quarantined),
-            ])?;
-        }
-        server.labels = labels(object.get("labels"))?;
-        object.done()?;
-    }
-    Ok(server)
-}
-
-fn caller(value: Option<Value<'_>>) -> Result<Caller, CaseError> {
-    let mut caller = Caller {
-        id: "local".to_owned(),
-        roles: Vec::new(),
-        labels: Labels::new(),
-    };
-    if let Some(value) = value {
-        let object = value.object()?;
-        if let Some(id) = object.get("id") {
-            caller.id = id.text()?;
-        }
-        if let Some(roles) = object.get("roles") {
-            let roles = roles.array()?;
-            caller.roles = roles.iter().map(Value::text).collect::<Result<_, _>>()?;
-        }
-        caller.labels = labels(object.get("labels"))?;
-        object.done()?;
-    }
-    Ok(caller)
-}
-
-fn denial(value: &Value<'_>) -> Result<Denial, CaseError> {
-    let object = value.object()?;
-    let denial = Denial {
-        code: object
-            .need("code", "the policy's own word for why")?
-            .some_text()?,
-        reason: object
-            .get("reason")
-            .map_or(Ok(String::new()), |reason| reason.text())?,
-        remedy: match object.get("remedy") {
-            Some(remedy) => remedy.optional_text()?,
-            None => None,
-        },
-        labels: labels(object.get("labels"))?,
-    };
-    object.done()?;
-    Ok(denial)
-}
-
-fn action(value: &Value<'_>) -> Result<Action, CaseError> {
-    if value.is_object() {
-        let object = value.object()?;
-        let other = object.need("other", "an action that the contract has no word for")?;
-        let other = other.some_text()?;
-        object.done()?;
-        return Ok(Action::Other(other));
-    }
-    Ok(match value.word(&ACTIONS)? {
-        Plain::Approve => Action::Approve,
-        Plain::ApproveAlso => Action::ApproveAlso,
-        Plain::Revoke => Action::Revoke,
-        Plain::Block => Action::Block,
-        Plain::Unblock => Action::Unblock,
-    })
-}
-
-fn labels(value: Option<Value<'_>>) -> Result<Labels, CaseError> {
-    let Some(value) = value else {
-        return Ok(Labels::new());
-    };
-    let object = value.object()?;
-    let labels = object
-        .all()
-        .map(|(key, value)| Ok((key.to_owned(), value.text()?)));
-    labels.collect()
 }

@@ -9,7 +9,7 @@ use crate::policy::tests::hostile;
 use crate::policy::{EngineOptions, PolicyLimits};
 use crate::toolbox::{differences, read, reuse};
 
-const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/v0_1_1_rust.wasm");
+const GOLDEN: &[u8] = include_bytes!("../../../../tests/golden/v0_1_2_rust.wasm");
 
 fn engine() -> Engine {
     Engine::new(EngineOptions {
@@ -81,6 +81,17 @@ async fn log_and_memory_are_those_of_the_run() {
     assert_eq!((ran.seen.log.len(), &*ran.seen.log[0].text), (1, "one"));
     assert!(ran.seen.memory >= 64 << 10);
     assert_eq!(golden.run(&call("read")).await.seen.log, []);
+}
+
+/// Counters are of a policy, and its runs are many; each shows its own.
+#[tokio::test]
+async fn what_is_counted_is_that_of_the_run() {
+    let mut golden = subject(GOLDEN).await;
+    for _ in 0..2 {
+        let ran = golden.run(&call("count:seen")).await;
+        assert_eq!(ran.counted, BTreeMap::from([("seen".to_owned(), 1)]));
+    }
+    assert!(golden.run(&call("read")).await.counted.is_empty());
 }
 
 #[tokio::test]
