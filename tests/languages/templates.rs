@@ -5,8 +5,9 @@ use std::process::Command;
 use crate::checkout;
 use crate::support::Home;
 
-/// A template, what builds the project in its folder, and the tools of `examples/policies/build` that this takes.
-const TEMPLATES: [(&str, &str, &[&str]); 3] = [
+/// A template, what builds the project in its folder, and what `examples/policies/build` found or installed for that: folders
+/// that lie in `TOOLS`.
+const TEMPLATES: [(&str, &str, &[&str]); 6] = [
     (
         "js",
         "npm install --no-audit --no-fund --no-package-lock && npm run build",
@@ -18,7 +19,14 @@ const TEMPLATES: [(&str, &str, &[&str]); 3] = [
         &[],
     ),
     ("python", "sh build", &["python/bin"]),
+    // Its dependencies were compiled for the example.
+    ("rust", "ln -s $TOOLS/rust target && sh build", &[STAND_INS]),
+    ("c", "make", &[STAND_INS, "zig/bin"]),
+    ("go", "go test ./rule && sh build", &[STAND_INS, "go/bin"]),
 ];
+
+/// Stands in for wasm-tools, and for a cargo that does not build for Wasm.
+const STAND_INS: &str = "../../../examples/policies/bin";
 
 #[test]
 fn a_new_project_builds_and_passes_its_cases() {
@@ -40,16 +48,20 @@ fn a_new_project_builds_and_passes_its_cases() {
         .says(&["policy test word-fence.wasm cases"]);
 
         let project = folder.join("word-fence");
-        let mut path = std::env::var_os("PATH").unwrap();
-        for tool in tools {
-            let tool = checkout("target/policies/tools").join(tool);
-            path = std::env::join_paths(std::iter::once(tool).chain(std::env::split_paths(&path)))
-                .unwrap();
-        }
+        let installed = checkout("target/policies/tools");
+        let ordinary = std::env::var_os("PATH").unwrap();
+        let path = std::env::join_paths(
+            tools
+                .iter()
+                .map(|tool| installed.join(tool))
+                .chain(std::env::split_paths(&ordinary)),
+        )
+        .unwrap();
         let built = Command::new("sh")
             .args(["-c", build])
             .current_dir(&project)
             .env("PATH", path)
+            .env("TOOLS", &installed)
             .output()
             .unwrap();
         assert!(

@@ -1,6 +1,6 @@
 //! `cargo xtask component`: from modules to components, for the builds of guests in languages other than Rust.
 //!
-//! Takes the arguments that `wasm-tools component` takes, so that a build says `${WASM_TOOLS:-wasm-tools} component …`, and
+//! Takes the arguments that `wasm-tools component` takes, so that a build says `wasm-tools component …` wherever it runs, and
 //! here nothing has to be installed.
 
 use std::fs;

@@ -7,7 +7,7 @@ use super::super::contract::{Catalogue, Denial, Verdict};
 use super::*;
 
 /// Language, file, and the component's digest: the files are witnesses and are not built again.
-const WITNESSES: [(&str, &[u8], &str); 2] = [
+const WITNESSES: [(&str, &[u8], &str); 4] = [
     (
         "javascript 0.1.0",
         include_bytes!("../../../../tests/golden/v0_1_0_javascript.wasm.zst"),
@@ -17,6 +17,16 @@ const WITNESSES: [(&str, &[u8], &str); 2] = [
         "python 0.1.0",
         include_bytes!("../../../../tests/golden/v0_1_0_python.wasm.zst"),
         "82b1e406c624da73771690552937e40ec7b2b390c27b8bb2bb6e108983d8b043",
+    ),
+    (
+        "c 0.1.0",
+        include_bytes!("../../../../tests/golden/v0_1_0_c.wasm.zst"),
+        "973f1a75c15939255c1e3f6746ec24678c3b3faadbfa26afd39225fc6c095492",
+    ),
+    (
+        "go 0.1.0",
+        include_bytes!("../../../../tests/golden/v0_1_0_go.wasm.zst"),
+        "456e1c7eb4c1628f0fd2c0df9d044462fba616cae78e99c28e69a62de4d10fd9",
     ),
 ];
 
