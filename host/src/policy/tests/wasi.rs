@@ -58,6 +58,21 @@ async fn clocks_stand_at_the_messages_time() {
     assert_eq!(tried(&policy, "setup").await, "0");
 }
 
+/// Some runtimes take zero for a broken clock.
+#[tokio::test]
+async fn the_monotonic_clock_is_never_zero() {
+    let policy = wasi(LIBC).await;
+    let epoch = View {
+        now_ms: 0,
+        ..view()
+    };
+    let answer = policy.check(&epoch, &context(), &call("mono")).await;
+    let Verdict::Deny(Denial { reason, .. }) = answer.unwrap().value else {
+        panic!("it denies every call");
+    };
+    assert_eq!(reason, "1");
+}
+
 /// The same inputs must give the same verdict, so a verdict on the time is not kept, and randomness is none.
 #[tokio::test]
 async fn the_same_question_has_the_same_answer() {

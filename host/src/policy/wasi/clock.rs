@@ -49,7 +49,8 @@ impl monotonic_clock::Host for Guest {
     fn now(&mut self) -> wasmtime::Result<Nanos> {
         let now = self.virtual_ms().saturating_mul(1_000_000);
         let passed = self.running().map_or(0, |began| nanos(began.elapsed()));
-        Ok(now.saturating_add(passed))
+        // Never zero, not even while an instance is made: Go's runtime takes that for a broken clock, and stops.
+        Ok(now.saturating_add(passed).max(1))
     }
 
     fn resolution(&mut self) -> wasmtime::Result<Nanos> {
