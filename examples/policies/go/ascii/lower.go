@@ -2,14 +2,13 @@
 // others are. strings.ToLower would make a k of the Kelvin sign.
 package ascii
 
-import "strings"
-
 // Lower returns text with the letters A to Z in lower case.
 func Lower(text string) string {
-	return strings.Map(func(r rune) rune {
-		if 'A' <= r && r <= 'Z' {
-			return r + 'a' - 'A'
+	lower := []byte(text)
+	for i, b := range lower {
+		if 'A' <= b && b <= 'Z' {
+			lower[i] = b + 'a' - 'A'
 		}
-		return r
-	}, text)
+	}
+	return string(lower)
 }

@@ -28,6 +28,6 @@ func Check(_ Context, call Call) Verdict {
 
 // confirmed reads a map, not a struct: encoding/json lets `Confirm` pass for a field `confirm`.
 func confirmed(arguments string) bool {
-	var members map[string]any
-	return json.Unmarshal([]byte(arguments), &members) == nil && members["confirm"] == true
+	var members map[string]json.RawMessage
+	return json.Unmarshal([]byte(arguments), &members) == nil && string(members["confirm"]) == "true"
 }

@@ -30,12 +30,15 @@ func Filter(_ Context, items []Item) []Option[Denial] {
 
 // hidden tells why a tool is hidden, if it is.
 func hidden(digest string) Option[Denial] {
-	var definition map[string]any
+	var definition map[string]json.RawMessage
 	text := witgate_policy_catalog.Definition(digest).SomeOr("")
 	if json.Unmarshal([]byte(text), &definition) != nil {
 		return Some(Denial{Code: "no_definition", Reason: "Its definition cannot be read"})
 	}
-	description, _ := definition["description"].(string)
+	var description string
+	if json.Unmarshal(definition["description"], &description) != nil {
+		return None[Denial]()
+	}
 	if !strings.Contains(ascii.Lower(description), settings.Hide) {
 		return None[Denial]()
 	}
