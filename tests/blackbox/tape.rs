@@ -582,3 +582,34 @@ fn a_gate_that_is_killed_or_cannot_write_is_none_the_worse() {
         "{doctor:#}"
     );
 }
+
+#[test]
+fn a_tape_on_which_the_chain_changed_is_compared_chain_by_chain() {
+    let home = Home::new();
+    let server = fixture(&home);
+    home.configure(FULL);
+    home.policies();
+    let client = home.gate("s", &server).open();
+    client.call("a").ran();
+    let file = home.policies().join("10-team.wasm");
+    let draft = home.path("draft");
+    std::fs::write(&draft, hostile::denies("No.")).unwrap();
+    std::fs::rename(&draft, &file).unwrap();
+    until("calls to be denied", || {
+        (client.call("a").code() == Some("no")).then_some(())
+    });
+    client.close_well();
+    let tape = home.tape();
+    assert_eq!(records(&tape, "generation").len(), 2);
+    let report = home.replay(&tape, &["--json"]).exits(1).json();
+    assert_eq!(report["chain"]["same"], false);
+    assert_eq!(report["chain"]["of_tape"], 2);
+    assert_eq!(report["chain"]["same_as"], 1);
+    assert_eq!(report["chain"]["differences"], json!([]));
+    // What was called before the policy came would be denied; what came after it was, and is.
+    let found = differences(&report);
+    assert_eq!(found, ["tools/call a: allowed -> DENIED no 10-team"], "{report:#}");
+    home.replay(&tape, &[])
+        .exits(1)
+        .says(&["the last of the 2 that were in force on the tape"]);
+}

@@ -149,7 +149,7 @@ impl Side {
             })
             .collect();
         if let Some((of, snapshot)) = &self.snapshot
-            && of.iter().zip(&spaces).all(|(a, b)| Arc::ptr_eq(a, b))
+            && of.iter().zip(&spaces).all(|(a, b)| is_same(a, b))
         {
             return snapshot.clone();
         }
@@ -298,6 +298,11 @@ impl Side {
             None => Err("the list that showed the item is not on the tape".to_owned()),
         })
     }
+}
+
+/// Whether two spaces are surely the same.
+fn is_same(one: &Space, other: &Space) -> bool {
+    Arc::ptr_eq(one, other) || (one.is_empty() && other.is_empty())
 }
 
 fn who(context: &Context) -> Who {

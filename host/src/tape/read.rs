@@ -213,6 +213,8 @@ impl Reader {
             } else {
                 "no JSON"
             };
+            // The line is this file's; the record's own is always its first.
+            let error = error.to_string().replace(" at line 1 column ", " at column ");
             self.error(&format!("is {what}: {error}"))
         })?;
         match record {
