@@ -165,11 +165,9 @@ impl Playing<'_> {
             state: &state,
             definitions: self.world.definitions(),
         };
-        let wanted = self
-            .server
-            .is_none_or(|wanted| wanted == server_of(&judged.what));
-        let telling = matches!(judged.what, What::Observed(_));
-        if wanted || telling {
+        let wanted = self.wants(&judged.what);
+        // What a policy returned about one server it may use in verdicts about another.
+        if wanted || matches!(judged.what, What::Observed(_)) {
             let fate = self.compare(line, &generation, &asked).await?;
             if wanted {
                 self.counting.count(&fate);
@@ -178,6 +176,10 @@ impl Playing<'_> {
         }
         self.world.led(&judged, &generation)?;
         Ok(())
+    }
+
+    fn wants(&self, what: &What) -> bool {
+        self.server.is_none_or(|wanted| wanted == server_of(what))
     }
 
     async fn compare(
@@ -206,9 +208,7 @@ impl Playing<'_> {
                 pair.compare(asked.items)
             }
         };
-        let wanted = self
-            .server
-            .is_none_or(|wanted| wanted == server_of(&asked.judged.what));
+        let wanted = self.wants(&asked.judged.what);
         Ok(match compared {
             Compared::Same => Fate::Same,
             Compared::Not(unfit) => Fate::Not(unfit.why, unfit.now),

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-use crate::support::{Client, Era, Fixture, Home, Output, golden, hostile, tool, until};
+use crate::support::{Client, Era, Fixture, Home, Output, Upstream, golden, hostile, tool, until};
 
 const FULL: &str = "version = 1\n[audit]\nrecord = \"full\"\n";
 
@@ -262,9 +262,12 @@ fn a_folder_of_policies_is_tried_on_a_tape_without_touching_anything() {
         [
             "tools/call a: allowed -> DENIED no 10-new",
             "tools/call delete_repo: allowed -> DENIED no 10-new",
-            "tools/call a: allowed -> DENIED no 10-new",
         ],
         "{report:#}"
+    );
+    assert_eq!(
+        report["differences"][0]["times"], 2,
+        "after the approval again"
     );
     let summary = &report["summary"];
     assert_eq!(
@@ -381,49 +384,60 @@ fn another_version_of_a_policy_keeps_a_store_of_its_own() {
         .says(&["count/s", "decided otherwise"]);
 }
 
+/// A server that is a process, and one behind a URL in both revisions: two callers' calls, each judged once.
 #[test]
 fn a_gate_over_http_is_taped_and_replayed_too() {
+    let home = Home::new();
+    let server = fixture(&home);
+    let command = crate::support::example("fixture-server");
+    let section = format!(
+        "command = {:?}\nargs = [{:?}]\n",
+        command.to_str().unwrap(),
+        server.dir().to_str().unwrap()
+    );
+    over_http(&home, Era::Legacy, &section);
     for era in [Era::Legacy, Era::Modern] {
-        let home = Home::new();
-        let server = fixture(&home);
-        let command = crate::support::example("fixture-server");
-        home.configure_http(&format!(
-            "[audit]\nrecord = \"full\"\n[server.s]\nstanding = \"trusted\"\ncommand = {:?}\nargs = [{:?}]\n",
-            command.to_str().unwrap(),
-            server.dir().to_str().unwrap()
-        ));
-        let (alice, bob) = (home.token("alice"), home.token("bob"));
-        let serve = home.serve();
-        for token in [&alice, &bob] {
-            let client = serve.client("s", token, era);
-            client.call("a").ran();
-            client.call("a").ran();
-        }
-        serve.stop();
-        let tape = home.tape();
-        let report = home.replays_the_same(&tape);
-        assert_eq!(report["tape"]["servers"], json!(["s"]));
-        assert_eq!(report["tape"]["closed"], true);
-        assert!(judged(&tape, "called") >= 2, "{report:#}");
-        let text = std::fs::read_to_string(&tape).unwrap();
-        assert!(text.contains("alice") && text.contains("bob"));
-        assert!(!text.contains(&alice), "no token is on a tape");
-        let trial = home.path("trial");
-        std::fs::create_dir_all(&trial).unwrap();
-        std::fs::write(trial.join("10-new.wasm"), hostile::denies("No.")).unwrap();
-        let trial = trial.to_str().unwrap();
-        let report = home
-            .replay(&tape, &["--policy-dir", trial, "--json"])
-            .exits(1)
-            .json();
-        let callers: Vec<_> = report["differences"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .map(|difference| difference["caller"].as_str().unwrap())
-            .collect();
-        assert_eq!(callers, ["alice", "bob"], "{report:#}");
+        let upstream = Upstream::new([tool("a", "one")]);
+        let section = format!("url = {:?}\n", upstream.url());
+        over_http(&Home::new(), era, &section);
     }
+}
+
+fn over_http(home: &Home, era: Era, section: &str) {
+    home.configure_http(&format!(
+        "[audit]\nrecord = \"full\"\n[server.s]\nstanding = \"trusted\"\n{section}"
+    ));
+    let (alice, bob) = (home.token("alice"), home.token("bob"));
+    let serve = home.serve();
+    for token in [&alice, &bob] {
+        let client = serve.client("s", token, era);
+        client.call("a").ran();
+        client.call("a").ran();
+    }
+    serve.stop();
+    let tape = home.tape();
+    let report = home.replays_the_same(&tape);
+    assert_eq!(report["tape"]["servers"], json!(["s"]));
+    assert_eq!(report["tape"]["closed"], true);
+    assert!(judged(&tape, "called") >= 2, "{report:#}");
+    let text = std::fs::read_to_string(&tape).unwrap();
+    assert!(text.contains("alice") && text.contains("bob"));
+    assert!(!text.contains(&alice), "no token is on a tape");
+    let trial = home.path("trial");
+    std::fs::create_dir_all(&trial).unwrap();
+    std::fs::write(trial.join("10-new.wasm"), hostile::denies("No.")).unwrap();
+    let trial = trial.to_str().unwrap();
+    let report = home
+        .replay(&tape, &["--policy-dir", trial, "--json"])
+        .exits(1)
+        .json();
+    let callers: Vec<_> = report["differences"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|difference| difference["caller"].as_str().unwrap())
+        .collect();
+    assert_eq!(callers, ["alice", "bob"], "{report:#}");
 }
 
 #[test]
@@ -608,8 +622,27 @@ fn a_tape_on_which_the_chain_changed_is_compared_chain_by_chain() {
     assert_eq!(report["chain"]["differences"], json!([]));
     // What was called before the policy came would be denied; what came after it was, and is.
     let found = differences(&report);
-    assert_eq!(found, ["tools/call a: allowed -> DENIED no 10-team"], "{report:#}");
+    assert_eq!(
+        found,
+        ["tools/call a: allowed -> DENIED no 10-team"],
+        "{report:#}"
+    );
     home.replay(&tape, &[])
         .exits(1)
         .says(&["the last of the 2 that were in force on the tape"]);
+}
+
+#[test]
+fn a_policy_that_need_not_repeat_itself_is_not_compared() {
+    let home = Home::new();
+    let server = with_golden(&home, &["deny_x"]);
+    let sidecar = home.policies().join("10-golden.toml");
+    std::fs::write(sidecar, "reuse = 5\n").unwrap();
+    let client = home.gate("s", &server).open();
+    client.call("deny_x").refused_as("DENIED", "denied");
+    client.close_well();
+    let report = home.replays_the_same(&home.tape());
+    let why = &report["summary"]["why"];
+    let reused = "`10-golden` need not repeat itself: it is reused, or reaches outside";
+    assert!(why[reused].as_u64() > Some(1), "{report:#}");
 }

@@ -148,12 +148,18 @@ fn chain_lines(chain: &ChainReport) -> Vec<String> {
         return vec!["chain     the tape's own: every verdict must be the same".to_owned()];
     }
     let several = chain.of_tape;
-    let mut lines = vec![match (chain.differences.is_empty(), chain.same_as, several) {
-        (true, ..) => format!("chain     the last of the {several} that were in force on the tape"),
-        (false, 0, 1) => "chain     not the tape's own:".to_owned(),
-        (false, 0, _) => format!("chain     none of the {several} on the tape; against the last:"),
-        (false, ..) => format!("chain     one of the {several} on the tape, but not the last:"),
-    }];
+    let mut lines = vec![
+        match (chain.differences.is_empty(), chain.same_as, several) {
+            (true, ..) => {
+                format!("chain     the last of the {several} that were in force on the tape")
+            }
+            (false, 0, 1) => "chain     not the tape's own:".to_owned(),
+            (false, 0, _) => {
+                format!("chain     none of the {several} on the tape; against the last:")
+            }
+            (false, ..) => format!("chain     one of the {several} on the tape, but not the last:"),
+        },
+    ];
     for difference in &chain.differences {
         lines.push(escape::visible(&format!("          {difference}")).into_owned());
     }

@@ -183,10 +183,8 @@ impl Pair<'_> {
         before: &[Answer<T>],
         after: &[Answer<T>],
     ) -> Compared {
-        let not = not
-            .or_else(|| self.old.unfit(before))
-            .or_else(|| self.new.unfit(after));
-        if let Some(why) = not {
+        let unfit = self.old.unfit(before).or_else(|| self.new.unfit(after));
+        if let Some(why) = unfit.or(not) {
             return Compared::Not(why);
         }
         if old != new {

@@ -214,7 +214,9 @@ impl Reader {
                 "no JSON"
             };
             // The line is this file's; the record's own is always its first.
-            let error = error.to_string().replace(" at line 1 column ", " at column ");
+            let error = error
+                .to_string()
+                .replace(" at line 1 column ", " at column ");
             self.error(&format!("is {what}: {error}"))
         })?;
         match record {
