@@ -280,7 +280,7 @@ fn two_gates_follow_one_directory() {
     }
     until("what both did to be added up", || {
         let row = home.policy("10-team")?;
-        (row["gates"] == 2 && row["calls"].as_u64() >= Some(4)).then_some(())
+        (row["gates"] == 2 && row["calls"].as_u64() >= Some(2)).then_some(())
     });
     std::fs::remove_file(&ten).unwrap();
     home.until_policy("10-team", &json!({"outcome": "rejected", "gates": 2}));

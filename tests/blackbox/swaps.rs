@@ -117,14 +117,7 @@ fn two_hundred_swaps_under_load_lose_nothing_and_mix_nothing() {
     let token = home.token("alice");
     let serve = home.serve();
     let over_http: Vec<_> = (0..CALLERS)
-        .map(|number| {
-            let era = if number == 0 {
-                Era::Modern
-            } else {
-                Era::Legacy
-            };
-            serve.client("web", &token, era)
-        })
+        .map(|_| serve.client("web", &token, Era::Legacy))
         .collect();
     let probe = serve.client("web", &token, Era::Legacy);
     probe.call("a").ran();
@@ -134,17 +127,11 @@ fn two_hundred_swaps_under_load_lose_nothing_and_mix_nothing() {
     let mut took = (Vec::new(), Vec::new());
     let mut warm = (0, 0);
     std::thread::scope(|scope| {
-        let (stop, calls, client) = (&stop, &calls, &client);
-        let busy = |one: &dyn Fn() -> Answer| {
-            while !stop.load(Ordering::SeqCst) {
-                check(&one());
-                calls.fetch_add(1, Ordering::SeqCst);
-                std::thread::sleep(Duration::from_millis(2));
-            }
-        };
+        let (stop, calls) = (&stop, &calls);
+        let client = &client;
         for mcp in &over_http {
-            scope.spawn(move || busy(&|| mcp.call("a")));
-            scope.spawn(move || busy(&|| call(client)));
+            scope.spawn(move || busy(stop, calls, || mcp.call("a")));
+            scope.spawn(move || busy(stop, calls, || call(client)));
         }
         // Whatever fails here must not leave the callers calling.
         let stopping = Stop(stop);
@@ -169,7 +156,7 @@ fn two_hundred_swaps_under_load_lose_nothing_and_mix_nothing() {
             };
             let (mut wrap, mut web) = (None, None);
             until("the swap to take effect", || {
-                wrap = wrap.or_else(|| in_effect(call(&client)));
+                wrap = wrap.or_else(|| in_effect(call(client)));
                 web = web.or_else(|| in_effect(probe.call("a")));
                 wrap.zip(web)
             });
@@ -208,6 +195,15 @@ fn two_hundred_swaps_under_load_lose_nothing_and_mix_nothing() {
     client.close_well();
     serve.stop();
     agree(&home, calls.load(Ordering::SeqCst));
+}
+
+/// Calls until it is told to stop.
+fn busy(stop: &AtomicBool, calls: &AtomicU64, one: impl Fn() -> Answer) {
+    while !stop.load(Ordering::SeqCst) {
+        check(&one());
+        calls.fetch_add(1, Ordering::SeqCst);
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
 
 /// Ends the callers, however the test ends.

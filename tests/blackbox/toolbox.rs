@@ -579,6 +579,36 @@ fn an_inspection_runs_nothing() {
 }
 
 #[test]
+fn an_inspection_shows_the_settings_that_the_author_described() {
+    let author = Author::golden();
+    let inspected = author.policy("inspect", &["--json"]).done().json();
+    assert_eq!(inspected["settings_schema"], Value::Null);
+    let schema = json!({
+        "properties": {
+            "folder": {"type": "string", "description": "The only folder"},
+            "also\u{1b}[2J": {"enum": [1]},
+        },
+        "required": ["folder"],
+    });
+    author.put("rule.schema.json", &schema.to_string());
+    let output = author.policy("inspect", &[]).done();
+    assert!(!output.stdout.contains('\u{1b}'), "{:?}", output.stdout);
+    output.says(&[
+        "setting   folder (string, required)  The only folder\n",
+        "[2J (any)\n",
+    ]);
+    let inspected = author.policy("inspect", &["--json"]).done().json();
+    assert_eq!(inspected["settings_schema"], schema);
+    for wrong in ["[]", "{"] {
+        author.put("rule.schema.json", wrong);
+        author
+            .policy("inspect", &[])
+            .exits(1)
+            .says(&["rule.schema.json"]);
+    }
+}
+
+#[test]
 fn schemas_are_printed() {
     let home = Home::new();
     for (of, key) in [("case", "hook"), ("sidecar", "mode")] {

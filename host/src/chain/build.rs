@@ -14,7 +14,8 @@ pub mod sidecar;
 mod tests;
 pub mod told;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
@@ -81,6 +82,8 @@ pub struct Builder {
 struct State {
     shelf: Shelf,
     in_force: Vec<InForce>,
+    /// Components that a configuration names which was refused: what mends it may be one of them.
+    also: BTreeSet<PathBuf>,
 }
 
 /// What a place got, and why not what it should.
@@ -130,7 +133,7 @@ impl Builder {
         manner: Manner,
     ) -> Result<Arc<Generation>, BuildError> {
         let mut state = self.state.lock().await;
-        let places = where_from(config);
+        let places = state.places(config);
         // What was dropped in only just now is given the time to be whole.
         loop {
             match on_shelf(&mut state, {
@@ -178,8 +181,14 @@ impl Builder {
     /// Looks whether anything changed that `config` names or the policy directory holds, and when it can be taken up.
     pub async fn look(&self, config: &Config) -> Due {
         let mut state = self.state.lock().await;
-        let places = where_from(config);
+        let places = state.places(config);
         on_shelf(&mut state, move |shelf| shelf.look(&places, Instant::now())).await
+    }
+
+    /// Looks from now on also at what the configuration `refused` names.
+    pub async fn look_also(&self, refused: Option<&Config>) {
+        let mut state = self.state.lock().await;
+        state.also = refused.map(named).unwrap_or_default();
     }
 
     /// Whether the configuration's file changed, and has settled since.
@@ -206,7 +215,7 @@ impl Builder {
         why: Why,
     ) -> Result<Option<Arc<Generation>>, BuildError> {
         let mut state = self.state.lock().await;
-        let places = where_from(config);
+        let places = state.places(config);
         let now = Instant::now();
         on_shelf(&mut state, move |shelf| {
             shelf.look(&places, now);
@@ -422,18 +431,26 @@ async fn on_shelf<T: Send + 'static>(
     }
 }
 
-fn where_from(config: &Config) -> Places {
-    let named = config.policies.iter().flatten();
-    Places {
-        config: Some(config.expected_file()),
-        named: named
-            .filter_map(|policy| match &policy.source {
-                PolicySource::File(path) => Some(path.clone()),
-                PolicySource::Builtin(_) => None,
-            })
-            .collect(),
-        directory: config.policy_dir.path.clone(),
+impl State {
+    fn places(&self, config: &Config) -> Places {
+        let mut named = named(config);
+        named.extend(self.also.iter().cloned());
+        Places {
+            config: Some(config.expected_file()),
+            named,
+            directory: config.policy_dir.path.clone(),
+        }
     }
+}
+
+/// The components that a configuration names.
+fn named(config: &Config) -> BTreeSet<PathBuf> {
+    let policies = config.policies.iter().flatten();
+    let files = policies.filter_map(|policy| match &policy.source {
+        PolicySource::File(path) => Some(path.clone()),
+        PolicySource::Builtin(_) => None,
+    });
+    files.collect()
 }
 
 fn in_force(got: &[Got]) -> Vec<InForce> {

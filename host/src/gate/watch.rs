@@ -140,6 +140,7 @@ impl Watcher {
                 Err(BuildError::Policies(problems)) => {
                     // The files may have changed too: they are judged under the configuration that stays.
                     self.refuse(&BuildError::Policies(problems).to_string());
+                    self.host.builder.look_also(Some(&config)).await;
                 }
                 Err(error) => return self.fail(&error),
             }
@@ -172,6 +173,7 @@ impl Watcher {
         let changed = !Arc::ptr_eq(config, &self.host.config.load());
         if changed {
             self.refused = None;
+            self.host.builder.look_also(None).await;
             self.host.config.store(config.clone());
         }
         if let Some(next) = next {

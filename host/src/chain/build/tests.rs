@@ -235,6 +235,7 @@ async fn what_breaks_or_goes_leaves_the_last_good_one_until_it_is_forgotten() {
     );
     scene.put("a.wasm", &hostile::denies("A"));
     scene.put("b.wasm", &hostile::denies("B"));
+    std::fs::remove_file(scene.path("b.toml")).unwrap();
     let next = scene.next().await.unwrap();
     assert_eq!(next.policies.len(), 2);
     assert_eq!(
