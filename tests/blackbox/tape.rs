@@ -331,14 +331,22 @@ fn a_failure_is_no_verdict_and_is_not_compared() {
     // A policy that fails only now decides nothing either, but whoever tries it must hear of it.
     let trial = home.path("trial");
     std::fs::create_dir_all(&trial).unwrap();
-    std::fs::write(trial.join("20-bad.wasm"), hostile::trap()).unwrap();
+    std::fs::write(trial.join("05-bad.wasm"), hostile::trap()).unwrap();
     std::fs::write(trial.join("10-golden.wasm"), golden()).unwrap();
     let report = home
         .replay(&tape, &["--policy-dir", trial.to_str().unwrap(), "--json"])
         .exits(1)
         .json();
     assert_eq!(report["same"], false, "{report:#}");
-    assert_eq!(report["summary"]["refused"], 0, "{report:#}");
+    assert_eq!(report["differences"], json!([]), "{report:#}");
+    assert_eq!(report["summary"]["failed_now"], 2, "{report:#}");
+    assert_eq!(
+        report["summary"]["why"],
+        json!({
+            "`10-golden` failed on the tape (trap)": 1,
+            "`05-bad` failed in the replay (trap)": 2,
+        })
+    );
 }
 
 /// What a policy that is not the tape's own reads has grown from the tape's by what it returned itself.
