@@ -23,7 +23,7 @@ fn put(path: &Path, bytes: &[u8]) {
 
 /// Points a link elsewhere in one step, as whoever mounts volumes does.
 fn point(link: &Path, target: impl AsRef<Path>) {
-    let draft = link.with_extension("draft");
+    let draft = link.with_file_name("link.draft");
     std::os::unix::fs::symlink(target, &draft).unwrap();
     std::fs::rename(draft, link).unwrap();
 }
