@@ -18,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use tokio::sync::Mutex;
@@ -31,6 +31,9 @@ use outcome::{Outcome, Status};
 use places::{Before, InForce, Place, Wanted, Wish};
 use settle::Due;
 use shelf::{Places, Shelf};
+
+/// How long a start waits for files that are being written.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// The most removed policies that are remembered.
 const REMOVED: usize = 16;
@@ -134,17 +137,18 @@ impl Builder {
     ) -> Result<Arc<Generation>, BuildError> {
         let mut state = self.state.lock().await;
         let places = state.places(config);
-        // What was dropped in only just now is given the time to be whole.
-        loop {
-            match on_shelf(&mut state, {
-                let places = places.clone();
-                move |shelf| shelf.look(&places, Instant::now())
-            })
-            .await
-            {
-                Due::At(then) => tokio::time::sleep_until(then.into()).await,
-                Due::Never | Due::Now => break,
+        // What was dropped in only just now is given the time to be whole; what goes on changing is not waited for.
+        let patience = Instant::now() + PATIENCE;
+        while let Due::At(then) = on_shelf(&mut state, {
+            let places = places.clone();
+            move |shelf| shelf.look(&places, Instant::now())
+        })
+        .await
+        {
+            if then > patience {
+                break;
             }
+            tokio::time::sleep_until(then.into()).await;
         }
         let now = Instant::now();
         on_shelf(&mut state, move |shelf| shelf.read(false, now)).await;

@@ -7,10 +7,8 @@ use std::time::Duration;
 use super::*;
 use crate::config::{Grants, Mode, PolicyConfig};
 use crate::ledger::in_memory;
+use crate::policy::tests::hostile;
 use crate::policy::{EngineOptions, PolicyLimits};
-
-#[path = "../../../../tests/support/hostile.rs"]
-mod hostile;
 
 struct Scene {
     _dir: tempfile::TempDir,
@@ -75,11 +73,8 @@ impl Scene {
 
     /// Waits until what changed can be taken up, and takes it up.
     async fn next_for(&self, why: Why) -> Result<Option<Arc<Generation>>, BuildError> {
-        loop {
-            match self.builder.look(&self.config).await {
-                Due::At(then) => tokio::time::sleep_until(then.into()).await,
-                Due::Never | Due::Now => break,
-            }
+        while let Due::At(then) = self.builder.look(&self.config).await {
+            tokio::time::sleep_until(then.into()).await;
         }
         self.builder.next(&self.config, why).await
     }
@@ -451,4 +446,35 @@ async fn a_directory_that_cannot_be_listed_closes() {
     };
     let started = scene.builder.build(&scene.config, Manner::Strict).await;
     assert!(matches!(started, Err(BuildError::Directory(_))));
+}
+
+/// A start must not wait for ever for what never comes to rest, nor take up a part of it.
+#[tokio::test]
+async fn a_file_that_goes_on_changing_does_not_hold_up_a_start() {
+    use std::io::Write;
+    use std::sync::atomic::{AtomicBool, Ordering};
+
+    let scene = Scene::new();
+    scene.put("a.wasm", &hostile::denies("A"));
+    let mut file = std::fs::File::options()
+        .append(true)
+        .open(scene.path("a.wasm"))
+        .unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let writer = std::thread::spawn({
+        let stop = stop.clone();
+        move || {
+            while !stop.load(Ordering::SeqCst) {
+                file.write_all(b"x").unwrap();
+                std::thread::sleep(Duration::from_millis(10));
+            }
+        }
+    });
+    let started = scene.builder.build(&scene.config, Manner::Strict).await;
+    stop.store(true, Ordering::SeqCst);
+    writer.join().unwrap();
+    let Err(error) = started else {
+        panic!("it started with a file that is being written");
+    };
+    assert!(error.to_string().contains("still being written"), "{error}");
 }
