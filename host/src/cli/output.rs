@@ -23,10 +23,13 @@ pub struct Paint {
     colour: bool,
 }
 
-/// Starts the log on stderr, as `WITGATE_LOG` filters it; warnings and errors without it.
+/// What is logged unless `WITGATE_LOG` says otherwise: what is wrong, and what becomes of policies while a gate runs.
+const LOG: &str = "warn,witgate::chain::build::outcome=info";
+
+/// Starts the log on stderr, as `WITGATE_LOG` filters it.
 pub(super) fn start_log() {
     let filter = tracing_subscriber::EnvFilter::try_from_env("WITGATE_LOG")
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("warn"));
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(LOG));
     let colour = Paint::of(&std::io::stderr()).colour;
     // A second start in one process keeps the first log.
     let _ = tracing_subscriber::fmt()
