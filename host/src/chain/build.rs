@@ -85,6 +85,9 @@ pub struct Builder {
 struct State {
     shelf: Shelf,
     in_force: Vec<InForce>,
+    /// What could not be loaded, and why: it is not tried again with every change of something else, since a policy may
+    /// take its whole time to fail.
+    failed: Vec<(Source, String)>,
     /// Components that a configuration names which was refused: what mends it may be one of them.
     also: BTreeSet<PathBuf>,
 }
@@ -164,7 +167,7 @@ impl Builder {
             forgetting: false,
         };
         let all = places::all(config, &self.flags, &state.shelf, now, &before);
-        let got = self.load(&all, &[]).await;
+        let got = self.load(&all, &[], &mut state.failed).await;
         let problems = problems(&all, &got);
         let fatal: Vec<_> = problems.iter().filter(|p| !p.last_good).cloned().collect();
         if manner == Manner::Strict && !fatal.is_empty() {
@@ -231,6 +234,12 @@ impl Builder {
         } else {
             None
         };
+        // Time, or memory, may have been short.
+        let mut failed = if why.again {
+            Vec::new()
+        } else {
+            std::mem::take(&mut state.failed)
+        };
         let (all, got) = loop {
             let before = Before {
                 in_force: &state.in_force,
@@ -238,7 +247,7 @@ impl Builder {
                 forgetting: why.forgotten,
             };
             let all = places::all(config, &self.flags, &state.shelf, now, &before);
-            let got = self.load(&all, &state.in_force).await;
+            let got = self.load(&all, &state.in_force, &mut failed).await;
             // Another process may have had in force what never was in this one.
             if stored.is_none() && got.iter().any(|got| got.policy.is_none()) {
                 stored = Some(self.stored().await?);
@@ -246,6 +255,7 @@ impl Builder {
             }
             break (all, got);
         };
+        state.failed = failed;
         let problems = problems(&all, &got);
         let closed = |(place, got): (&Place, &Got)| {
             let ran = state
@@ -302,8 +312,18 @@ impl Builder {
         Ok(by_namespace.collect())
     }
 
-    /// Loads what is wanted, then, for what fails, what was last good. What runs already is not loaded again.
-    async fn load(&self, places: &[Place], in_force: &[InForce]) -> Vec<Got> {
+    /// Loads what is wanted, then, for what fails, what was last good. What runs already is not loaded again, nor is what
+    /// `failed`, which is then what failed of what was asked for.
+    async fn load(
+        &self,
+        places: &[Place],
+        in_force: &[InForce],
+        failed: &mut Vec<(Source, String)>,
+    ) -> Vec<Got> {
+        let mut tried = Tried {
+            before: std::mem::take(failed),
+            now: Vec::new(),
+        };
         let mut got: Vec<Got> = places
             .iter()
             .map(|place| Got {
@@ -322,19 +342,21 @@ impl Builder {
             Wish::Is(wanted) => Some(wanted),
             Wish::Refused(_) | Wish::Changing => None,
         };
-        self.attempt(places, in_force, wanted, true, &mut got).await;
+        let all = (places, in_force);
+        self.attempt(all, wanted, true, &mut tried, &mut got).await;
         let last = |index: usize| places[index].last_good.as_ref();
-        self.attempt(places, in_force, last, false, &mut got).await;
+        self.attempt(all, last, false, &mut tried, &mut got).await;
+        *failed = tried.now;
         got
     }
 
     /// Fills the places that are still empty.
     async fn attempt<'a>(
         &self,
-        places: &[Place],
-        in_force: &[InForce],
+        (places, in_force): (&[Place], &[InForce]),
         choice: impl Fn(usize) -> Option<&'a Wanted>,
         wanted: bool,
+        tried: &mut Tried,
         got: &mut [Got],
     ) {
         let mut loading = Vec::new();
@@ -347,25 +369,29 @@ impl Builder {
             let runs = in_force
                 .iter()
                 .find(|one| is_of(one.policy.source(), &source));
-            match runs {
-                Some(one) => got[index].fill(&one.policy, chosen, wanted, false),
-                None => {
-                    loading.push((index, chosen));
-                    sources.push(source);
-                }
+            if let Some(one) = runs {
+                got[index].fill(&one.policy, chosen, wanted, false);
+            } else if let Some(why) = tried.failed(&source) {
+                got[index].reason.get_or_insert(why);
+            } else {
+                loading.push((index, chosen));
+                sources.push(source);
             }
         }
         let loaded = if sources.is_empty() {
             Vec::new()
         } else {
-            self.engine.load(sources).await
+            self.engine.load(sources.clone()).await
         };
-        for ((index, chosen), result) in loading.into_iter().zip(loaded) {
+        let sources = sources.into_iter().zip(loading);
+        for ((source, (index, chosen)), result) in sources.zip(loaded) {
             match result {
                 Ok(policy) => got[index].fill(&policy, chosen, wanted, true),
-                // Why the last good bytes cannot be loaded matters less than why they are needed.
                 Err(error) => {
-                    got[index].reason.get_or_insert_with(|| error.to_string());
+                    let why = error.to_string();
+                    tried.now.push((source, why.clone()));
+                    // Why the last good bytes cannot be loaded matters less than why they are needed.
+                    got[index].reason.get_or_insert(why);
                 }
             }
         }
@@ -402,6 +428,26 @@ impl Builder {
             self.ledger.commit(Commit::unconditional(ops)).await?;
         }
         Ok(())
+    }
+}
+
+/// What could not be loaded.
+struct Tried {
+    /// The last time.
+    before: Vec<(Source, String)>,
+    /// This time.
+    now: Vec<(Source, String)>,
+}
+
+impl Tried {
+    /// Why a policy cannot be loaded, if that is known.
+    fn failed(&mut self, source: &Source) -> Option<String> {
+        let at = self.before.iter().position(|(one, _)| is_of(one, source));
+        if let Some(at) = at {
+            self.now.push(self.before.swap_remove(at));
+        }
+        let known = self.now.iter().find(|(one, _)| is_of(one, source))?;
+        Some(known.1.clone())
     }
 }
 

@@ -129,7 +129,11 @@ impl Watcher {
     async fn reload(&mut self, before: &Arc<Config>, why: Why) -> bool {
         // One that was refused may be good now, if a policy it names was mended.
         let reads = why.again || self.refused.is_some() || self.host.builder.has_new_config().await;
+        let refused = self.refused.is_some();
         let config = if reads { self.read(before) } else { None };
+        if refused && self.refused.is_none() {
+            self.host.builder.look_also(None).await;
+        }
         if config.is_none() && !before.policy_dir.watch && !why.forgotten {
             self.host.builder.heed_config().await;
             return true;

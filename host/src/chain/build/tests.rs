@@ -197,6 +197,33 @@ async fn one_bad_file_does_not_hold_up_the_others() {
     assert_eq!(again.outcomes().len(), 2, "nothing is left to tell of it");
 }
 
+/// A policy may take its whole time to fail: not with every change of another, then.
+#[tokio::test]
+async fn what_failed_is_tried_again_only_if_it_changed_or_all_is_read_again() {
+    let scene = Scene::new();
+    scene.start().await;
+    scene.put("bad.wasm", &hostile::refuses_settings());
+    assert!(scene.next().await.is_none());
+    let problem = scene.problem("bad");
+    scene.builder.state.lock().await.failed[0].1 = "remembered".to_owned();
+    scene.put("a.wasm", &hostile::allow());
+    assert!(scene.next().await.is_some());
+    assert_eq!(scene.problem("bad"), "remembered");
+    let again = Why {
+        again: true,
+        forgotten: false,
+    };
+    assert!(scene.next_for(again).await.unwrap().is_none());
+    assert_eq!(scene.problem("bad"), problem);
+    scene.put("bad.wasm", &hostile::configure_ok());
+    assert!(scene.next().await.is_some());
+    assert!(scene.builder.state.lock().await.failed.is_empty());
+    assert_eq!(
+        scene.outcomes(),
+        told(&[("a", "installed", true), ("bad", "installed", true)])
+    );
+}
+
 #[tokio::test]
 async fn what_breaks_or_goes_leaves_the_last_good_one_until_it_is_forgotten() {
     let scene = Scene::new();
