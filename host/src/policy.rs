@@ -85,6 +85,17 @@ pub struct Source {
     pub reuse: u32,
 }
 
+impl Source {
+    /// Why verdicts of this policy may be neither kept nor replayed, in words; nothing if they may be.
+    pub fn not_replayable(&self) -> Vec<String> {
+        let mut why = self.grants.words();
+        if self.reuse > 1 {
+            why.push(format!("reuse = {}", self.reuse));
+        }
+        why
+    }
+}
+
 /// The engine cannot be set up.
 #[derive(Debug, thiserror::Error)]
 #[error("the policy engine: {0}")]

@@ -397,3 +397,40 @@ fn a_broken_configuration_does_not_hold_up_the_directory() {
     put(&path, &hostile::denies("Mine."));
     until_reason(&client, "Mine.");
 }
+
+/// What reaches outside, or remembers, is not what a tape can tell again: an operator sees which policies those are.
+#[test]
+fn what_is_not_replayable_is_marked() {
+    let home = Home::new();
+    let server = scene(&home);
+    home.configure(
+        "version = 1\n[policy_dir.grants.30-asks.\"wasi:http\"]\nhosts = [\"http://127.0.0.1:9\"]\n",
+    );
+    put(&file(&home, "20-again.toml"), b"reuse = 50\n");
+    put(&file(&home, "20-again.wasm"), &hostile::allow());
+    put(&file(&home, "30-asks.wasm"), REQUESTS);
+    let _client = home.gate("s", &server).open();
+    home.until_policy("20-again", &json!({"not_replayable": ["reuse = 50"]}));
+    home.until_policy(
+        "30-asks",
+        &json!({"not_replayable": ["wasi:http to http://127.0.0.1:9"]}),
+    );
+    home.until_policy("trust-baseline", &json!({"not_replayable": []}));
+    home.run(&["policy", "list"])
+        .done()
+        .says(&["30-asks is not replayable (wasi:http to http://127.0.0.1:9)"]);
+}
+
+/// A grant stands in the operator's configuration, and the error says where.
+#[test]
+fn what_needs_a_grant_keeps_a_gate_from_starting_without_one() {
+    let home = Home::new();
+    let server = scene(&home);
+    put(&file(&home, "30-asks.wasm"), REQUESTS);
+    home.gate("s", &server)
+        .refused()
+        .says(&["30-asks.wasm", "[policy_dir.grants.30-asks.\"wasi:http\"]"]);
+}
+
+/// A policy that makes requests over HTTP.
+const REQUESTS: &[u8] = include_bytes!("../golden/wasi/wasi_http.wasm");

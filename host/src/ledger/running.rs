@@ -58,6 +58,10 @@ pub struct InForce {
     pub hooks: Vec<String>,
     /// `enforce` or `monitor`.
     pub mode: String,
+    /// Why its verdicts are neither kept nor replayed: what it was granted, or that instances serve again. Empty if they
+    /// may be.
+    #[serde(default)]
+    pub not_replayable: Vec<String>,
     /// What it did.
     pub did: Did,
 }

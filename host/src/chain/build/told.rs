@@ -33,6 +33,7 @@ pub fn told(
                 contract: policy.contract_version().to_owned(),
                 hooks: hooks.into_iter().map(str::to_owned).collect(),
                 mode: policy.source().mode.word().to_owned(),
+                not_replayable: policy.source().not_replayable(),
                 did: Did {
                     would: would(policy),
                     ..did(policy)

@@ -24,6 +24,8 @@ struct PolicyJson<'a> {
     sha256: Option<&'a str>,
     contract: Option<&'a str>,
     hooks: &'a [String],
+    /// Why its verdicts are neither kept nor replayed; empty if they may be.
+    not_replayable: &'a [String],
     in_force: bool,
     /// Whether older bytes are in force than the file should give.
     last_good: bool,
@@ -72,6 +74,7 @@ impl<'a> From<&'a PolicyView> for PolicyJson<'a> {
             sha256: in_force.map(|one| &*one.sha256),
             contract: in_force.map(|one| &*one.contract),
             hooks: in_force.map_or(&[], |one| &one.hooks),
+            not_replayable: in_force.map_or(&[], |one| &one.not_replayable),
             in_force: in_force.is_some(),
             last_good: view.last_good(),
             outcome: &told.outcome,
@@ -161,6 +164,12 @@ fn notes(view: &PolicyView) -> Vec<String> {
         all.join(", ")
     };
     let mut notes: Vec<_> = json.problem.map(str::to_owned).into_iter().collect();
+    if !json.not_replayable.is_empty() {
+        notes.push(format!(
+            "{name} is not replayable ({}): its verdicts are not kept, and no tape tells them again",
+            json.not_replayable.join("; ")
+        ));
+    }
     if !json.would.is_empty() {
         let would = counts(json.would);
         notes.push(format!(
