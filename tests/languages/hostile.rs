@@ -105,7 +105,7 @@ fn guest(language: &str) -> PathBuf {
 
 /// A gate with a hostile guest in its directory, before a server with these tools.
 fn scene(home: &Home, language: &str, tools: &[&str]) -> (Fixture, Client) {
-    home.configure("version = 1\n[limits]\nhook_ms = 1000\npolicy_output_bytes = 1000000\n");
+    home.configure("version = 1\n[limits]\nhook_ms = 3000\npolicy_output_bytes = 1000000\n");
     std::fs::copy(guest(language), home.policies().join("10-hostile.wasm")).unwrap();
     let mut server = home.fixture("s");
     server.tools(tools.iter().map(|name| tool(name, "")));
